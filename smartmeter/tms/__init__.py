@@ -15,7 +15,8 @@ Messages in and out
 Work with one meter
     ``exchanges`` are scripts, services out and answers in, as are those of ``upgrades`` and
     ``key_changes``.  ``orders`` makes a script a job, ``jobs`` runs it, ``dispatch`` sends for it
-    (``waking`` by short message), ``job_outcomes`` keeps what came of it.
+    (``waking`` by short message), ``job_outcomes`` keeps what came of it, ``kept_images`` has the
+    images that are being sent.
 What follows by itself
     ``head_end`` joins all of it.  ``registrations``; ``report_groups``, stored in one change
     (``commits``); ``provisioning``; ``silence`` and ``power_standing``; ``lost_data`` after a

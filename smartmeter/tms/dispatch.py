@@ -20,6 +20,9 @@ from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
 #: How long the connection to a node that is called may take.
 CALL_US = 12 * US_PER_S
+#: How long work that goes on after a restart waits for its node to come again: a bearer that
+#: failed rests for 15 minutes at most, and who sends quarter-hours is heard within them.
+COME_AGAIN_US = 1000 * US_PER_S
 #: What is asked because something is amiss, and not because it was due or a person wanted it.
 POLLS = (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES, Kind.EVENTS)
 
@@ -61,7 +64,8 @@ class Dispatch:
             else:
                 transaction = source.ask(job.esn, event.services, now_us)
         except (LocalProtocolError, KeyError) as error:
-            self._jobs.failed(job, str(error), now_us)
+            is_first = job.is_taken_up and job.tries == 1
+            self._jobs.failed(job, str(error), now_us, COME_AGAIN_US if is_first else None)
             return
         if job.kind in POLLS:
             self._figures.polls += 1

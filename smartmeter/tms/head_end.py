@@ -149,7 +149,7 @@ class HeadEnd:
     # From outside.
 
     def load(self, now_us: int) -> None:
-        """Take up what the store knows: keys, watches, open silences, jobs that were cut off."""
+        """Take up what the store knows: keys, watches, open silences, what people ordered."""
         self._now_us = now_us
         self.collector.begin(now_us)
         utc_s = self.utc_s
@@ -163,6 +163,7 @@ class HeadEnd:
         self._watch_all(lambda heard_s: min(heard_s, utc_s))
         cause, version = "the TMS was restarted", self.template.version
         self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
+        self.orders.take_up()
 
     def _watch_all(self, since_s: Callable[[int], int]) -> None:
         """Watch over all, each by the template that it keeps to, from when it was heard."""

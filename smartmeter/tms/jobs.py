@@ -55,6 +55,8 @@ class Job:
     cause: str = ""
     #: The last try ended with an answer that would not do, not for want of one.
     answered: bool = False
+    #: A program before this one began it, and nobody knows what had gone out for it by then.
+    is_taken_up: bool = False
     #: What the owner wants back when the job has ended.
     about: object = None
 

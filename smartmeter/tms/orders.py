@@ -14,11 +14,12 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.exchanges import Exchange
-from smartmeter.tms.jobs import CANCELLED, MAX_ATTEMPTS, WAITING, Job, JobRunner
+from smartmeter.tms.jobs import CANCELLED, FAILED, MAX_ATTEMPTS, WAITING, Job, JobRunner
+from smartmeter.tms.kept_images import KeptImages
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.store.job_rows import store_job, update_job
+from smartmeter.tms.store.job_rows import open_jobs, store_job, store_upgrades, update_job
 from smartmeter.tms.store.queries import gaps_by_set, tables_begin
 from smartmeter.tms.store.silences import store_state
 from smartmeter.tms.store.sqlite import Store
@@ -53,18 +54,12 @@ class Orders:
         self._store, self._template, self._jobs = store, template, jobs
         self._polled, self._keys, self._collector = polled, keys, collector
         self._now, self._abandon = now, abandon
+        self._images = KeptImages(store)
 
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for; SettingsError when it cannot be."""
         base = self._base(esn)
-        scripts: dict[Kind, Callable[[], Exchange[Any]]] = {
-            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
-            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
-            Kind.PROVISION: lambda: exchanges.provision(base, self._template),
-            Kind.PING: exchanges.ping,
-            Kind.TRACE: lambda: exchanges.trace(self._collector.node.title),
-            Kind.WITHDRAW: lambda: upgrades.withdraw(base),
-        }
+        scripts = self._scripts(base)
         if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
             raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
         if (
@@ -82,17 +77,29 @@ class Orders:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number
 
+    def _scripts(self, base: int) -> dict[Kind, Callable[[], Exchange[Any]]]:
+        """Give what follows from nothing but the meter and the kind of work."""
+        return {
+            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
+            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
+            Kind.PROVISION: lambda: exchanges.provision(base, self._template),
+            Kind.PING: exchanges.ping,
+            Kind.TRACE: lambda: exchanges.trace(self._collector.node.title),
+            Kind.WITHDRAW: lambda: upgrades.withdraw(base),
+        }
+
     def upgrade(
         self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
     ) -> dict[str, int]:
         """Send an image to a list of SmartMeters; give the number of each job that was begun."""
         utc_s, now_us = self._now()
         about = f"image {image.value['VERSION']}"
+        digest, image = self._images.shared(image)
         able = [esn for esn in dict.fromkeys(esns) if self._takes(esn, Kind.UPGRADE)]
 
         def change(connection: sqlite3.Connection) -> list[int]:
             rows = [(esn, Kind.UPGRADE, WAITING, requested_by, utc_s, about) for esn in able]
-            return [store_job(connection, row) for row in rows]
+            return store_upgrades(connection, rows, digest, image.file(), activation_s)
 
         # One commit: thousands of them would hold up reports for as many seconds.
         numbers = dict(zip(able, self._store.write_now(change), strict=True))
@@ -101,6 +108,37 @@ class Orders:
             job = Job(number, esn, Kind.UPGRADE, script, requested_by, UPGRADE_ATTEMPTS)
             self._jobs.submit(job, now_us)
         return numbers
+
+    def take_up(self) -> None:
+        """Go on with the orders that have not ended, as a program before this one left them.
+
+        An upgrade goes on where the module says that it stands, and all else is begun anew.
+        """
+        utc_s, now_us = self._now()
+        for row in open_jobs(self._store):
+            number, esn, done = row["id"], row["esn"], (row["attempts"], row["polls"])
+            job = Job(number, esn, row["kind"], exchanges.ping, row["requested_by"])
+            job.attempts, job.polls = done
+            job.is_taken_up = True
+            try:
+                job.script = self._script_again(row)
+            except SettingsError as error:
+                end = (FAILED, str(error), utc_s, *done, "")
+                self._store.write(partial(update_job, number=number, row=end), again=True)
+                continue
+            if job.kind == Kind.UPGRADE:
+                job.max_attempts = UPGRADE_ATTEMPTS
+            self._jobs.submit(job, now_us)
+
+    def _script_again(self, row: sqlite3.Row) -> Callable[[], Exchange[Any]]:
+        """Give what a job does that goes on; SettingsError where its image is lost."""
+        base, kind = self._base(row["esn"]), Kind(row["kind"])
+        if kind is Kind.UPGRADE:
+            image = self._images.kept(row["image"])
+            return partial(upgrades.send, base, image, row["activation_s"])
+        if kind is Kind.WITHDRAW:
+            return partial(upgrades.withdraw, base, is_again=True)
+        return self._scripts(base)[kind]
 
     def provision(self, esn: str) -> int | None:
         """Bring a SmartMeter to the template; give the job's number."""
@@ -194,6 +232,8 @@ class Orders:
 
 def _gone_out(job: Job) -> str:
     """Tell what of a job no longer lies with the TMS."""
+    if job.is_taken_up:
+        return "what had gone out before the TMS was restarted, or since, is not taken back"
     if not job.polls:
         return "nothing had gone out"
     messages = "1 message" if job.polls == 1 else f"{job.polls:,} messages"

@@ -152,14 +152,17 @@ def send(base: int, image: Image, activation_s: int) -> Exchange[dict[str, Any]]
     )
 
 
-def withdraw(base: int) -> Exchange[dict[str, Any]]:
-    """Have a module forget an image that it has not started yet; give UPGRADE_STATUS then."""
+def withdraw(base: int, is_again: bool = False) -> Exchange[dict[str, Any]]:
+    """Have a module forget an image that it has not started yet; give UPGRADE_STATUS then.
+
+    ``is_again``: it may have been asked before, by a program that ended.
+    """
     before = yield from read_own(base, SsiTable.UPGRADE_STATUS)
     cancel = command(base, Command.UPGRADE_CANCEL)
     answers = yield [cancel, encode_request(FullRead(base + SsiTable.UPGRADE_STATUS))]
     status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
     # A first answer that was lost leaves nothing for the second message to withdraw.
-    had_image = before["STATE"] not in (UpgradeState.IDLE, UpgradeState.TRIAL)
+    had_image = is_again or before["STATE"] not in (UpgradeState.IDLE, UpgradeState.TRIAL)
     withdrawn = (status["STATE"], status["RESULT"]) == (UpgradeState.IDLE, UpgradeResult.CANCELLED)
     if answers[0][:1] != b"\0" and not (had_image and withdrawn):
         state = code_words(UpgradeState, status["STATE"])

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from smartmeter.tms.jobs import FAILED, RUNNING, WAITING
-from smartmeter.tms.model import Kind, State
+from smartmeter.tms.model import SYSTEM, Kind, State
+from smartmeter.tms.store.sqlite import Store
 
 MAX_RESULT = 65_536
 #: What changes something at the SmartMeter: without the answer nobody knows whether it has.
 _CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kind.KEY)
+#: What a person ordered and may be done again goes on after a restart; so often at the most, as one
+#: of them may be what ends the program.
+MAX_TAKEN_UP = 20
+_GOES_ON = (
+    f"requested_by!='{SYSTEM}' AND taken_up<{MAX_TAKEN_UP} AND (kind IN"
+    f" ('{Kind.READ}','{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}') OR image IS NOT NULL)"
+)
 
 
 def store_job(connection: sqlite3.Connection, row: tuple[str, str, str, str, int, str]) -> int:
@@ -21,6 +30,29 @@ def store_job(connection: sqlite3.Connection, row: tuple[str, str, str, str, int
         row,
     )
     return int(cursor.lastrowid or 0)
+
+
+def store_upgrades(
+    connection: sqlite3.Connection,
+    rows: Sequence[tuple[str, str, str, str, int, str]],
+    digest: bytes,
+    file: bytes,
+    activation_s: int,
+) -> list[int]:
+    """Enter jobs that send an image, and its file, which stays until all of them have ended."""
+    numbers = [store_job(connection, row) for row in rows]
+    connection.executemany(
+        "UPDATE jobs SET image=?, activation_s=? WHERE id=?",
+        [(digest, activation_s, number) for number in numbers],
+    )
+    if numbers:
+        connection.execute("INSERT OR REPLACE INTO upgrade_images VALUES (?,?)", (digest, file))
+    return numbers
+
+
+def open_jobs(store: Store) -> list[sqlite3.Row]:
+    """Give the jobs that have not ended, in the order in which they were begun."""
+    return store.read("SELECT * FROM jobs WHERE state IN (?,?) ORDER BY id", WAITING, RUNNING)
 
 
 def update_job(
@@ -37,15 +69,19 @@ def update_job(
 def end_cut_off_jobs(
     connection: sqlite3.Connection, cause: str, ended_s: int, version: int
 ) -> None:
-    """Name the end of jobs that had none when the program before this one ended.
+    """Name the end of jobs that had none when the program before this one ended and do not go on.
 
     What was being provisioned is so, if it keeps to ``version`` all the same, or not.
     """
     unknown = f"{cause}; what had gone out may have been done"
     connection.execute(
         "UPDATE jobs SET state=?, ended_s=?, cause=CASE WHEN kind IN (?,?,?,?,?) THEN ? ELSE ? END"
-        " WHERE state IN (?,?)",
+        f" WHERE state IN (?,?) AND NOT ({_GOES_ON})",
         (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING),
+    )
+    connection.execute(
+        "UPDATE jobs SET state=?, taken_up=taken_up+1 WHERE state IN (?,?)",
+        (WAITING, WAITING, RUNNING),
     )
     connection.execute(
         "UPDATE meters SET state=?, cause='', state_since_s=?"

@@ -1,0 +1,224 @@
+"""What a person ordered goes on after a restart of the TMS, under its number and to its end."""
+
+from random import Random
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.simulation.fleet import Fleet, FleetSettings
+from smartmeter.simulation.swarm import HOUR_US
+from smartmeter.tms import kept_images
+from smartmeter.tms.model import Kind
+from smartmeter.tms.store.job_rows import MAX_TAKEN_UP
+from smartmeter.tms.upgrades import Image, make_image
+from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, VERSION
+from tests.smartmeter.tms.test_standing import Street
+
+#: Forty messages for each meter.
+PAYLOAD = Random("pieces").randbytes(40_000)
+IMAGE = make_image(PAYLOAD, MODEL, NEW, PRIVATE)
+BEGIN_US = 2 * HOUR_US
+
+
+def running_fleet(meters: int, seed: int) -> Fleet:
+    """Give a fleet whose meters are provisioned."""
+    fleet = Fleet(FleetSettings(meters, 1, seed, faults=False), upgrade_key=PUBLIC)
+    fleet.run(BEGIN_US)
+    return fleet
+
+
+def restart(fleet: Fleet) -> None:
+    """Cut the head-end off, and start another on its store."""
+    fleet.head_end = fleet._open_office()
+
+
+def ends(fleet: Fleet) -> dict[int, tuple[str, str]]:
+    """Give state and cause of what people ordered."""
+    rows = fleet.store.read("SELECT id, state, cause FROM jobs WHERE requested_by='ann'")
+    return {row["id"]: (row["state"], row["cause"]) for row in rows}
+
+
+def images(fleet: Fleet) -> int:
+    return fleet.store.number("SELECT count(*) FROM upgrade_images")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_list_of_upgrades_goes_on_over_restarts_at_any_moment(seed: int) -> None:
+    fleet, chance = running_fleet(3, seed), Random(seed)
+    numbers = fleet.head_end.upgrade(list(fleet.houses), IMAGE, 0, "ann")
+    for _ in range(chance.randint(1, 4)):
+        fleet.run(fleet.now_us + round(10 ** chance.uniform(4, 8.5)))
+        restart(fleet)
+    fleet.run(fleet.now_us + 2 * HOUR_US)
+    assert ends(fleet) == dict.fromkeys(numbers.values(), ("done", ""))
+    assert {house.device.starts[-1] for house in fleet.houses.values()} == {NEW}
+    assert images(fleet) == 0, "nobody is sent it any more"
+
+
+def test_what_a_module_has_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = running_fleet(1, 1)
+    [house] = fleet.houses.values()
+    fleet.head_end.upgrade(list(fleet.houses), IMAGE, 0, "ann")
+    upgrade = house.device.module.parts.upgrade
+    taken, take = list[int](), upgrade.piece
+
+    def piece(offset: int, octets: bytes) -> bool:
+        taken.append(offset)
+        return take(offset, octets)
+
+    monkeypatch.setattr(upgrade, "piece", piece)
+    while len(taken) < 20:
+        fleet.run(fleet.now_us + 100_000)
+    restart(fleet)
+    fleet.run(fleet.now_us + HOUR_US)
+    again = [offset for offset in taken if taken.count(offset) > 1]
+    assert sorted(set(taken)) == list(range(0, len(IMAGE.octets), 1024)) and len(again) <= 2
+
+
+def test_a_version_that_was_to_start_while_the_tms_was_down_starts_when_it_has_come() -> None:
+    """As one does whose pieces took longer than until then."""
+    fleet = running_fleet(1, 1)
+    [house] = fleet.houses.values()
+    at_s = fleet.head_end.utc_s + 1
+    [number] = fleet.head_end.upgrade(list(fleet.houses), IMAGE, at_s, "ann").values()
+    restart(fleet)  # the way to the meter is known again when it reports
+    fleet.run(fleet.now_us + 2_000_000)
+    assert ends(fleet)[number][0] in ("waiting", "running")
+    fleet.run(fleet.now_us + HOUR_US)
+    assert ends(fleet) == {number: ("done", "")} and house.device.starts[-1] == NEW
+
+
+def test_a_version_waits_for_its_time_though_the_order_was_taken_up() -> None:
+    fleet = running_fleet(1, 1)
+    [house] = fleet.houses.values()
+    at_s = fleet.head_end.utc_s + 3 * 3600
+    fleet.head_end.upgrade(list(fleet.houses), IMAGE, at_s, "ann")
+    restart(fleet)
+    fleet.run(fleet.now_us + 2 * HOUR_US)
+    assert house.device.starts[-1] == VERSION and images(fleet) == 0
+    fleet.run(fleet.now_us + 2 * HOUR_US)
+    assert house.device.starts[-1] == NEW
+
+
+def test_what_was_cancelled_or_retired_stays_so() -> None:
+    fleet = running_fleet(3, 1)
+    kept, cancelled, retired = fleet.houses
+    numbers = fleet.head_end.upgrade([kept, cancelled, retired], IMAGE, 0, "ann")
+    fleet.head_end.cancel(fleet.head_end.orders.of_people("", [cancelled]), "ann")
+    fleet.head_end.retirement.retire(retired, "by ann", fleet.head_end.utc_s, fleet.now_us)
+    restart(fleet)
+    fleet.run(fleet.now_us + HOUR_US)
+    gone = "1 message had gone out, and what came of it stays"
+    assert ends(fleet) == {
+        numbers[kept]: ("done", ""),
+        numbers[cancelled]: ("cancelled", f"by ann; {gone}"),
+        numbers[retired]: ("failed", "the meter was retired"),
+    }
+    assert fleet.houses[cancelled].device.starts[-1] == VERSION and images(fleet) == 0
+
+
+def test_a_withdrawal_goes_on_and_is_done_though_it_was_done_before() -> None:
+    fleet = running_fleet(1, 1)
+    [esn] = fleet.houses
+    fleet.head_end.upgrade([esn], IMAGE, fleet.head_end.utc_s + 3 * 3600, "ann")
+    fleet.run(fleet.now_us + HOUR_US)
+    number = fleet.head_end.request(esn, Kind.WITHDRAW, "ann")
+    fleet.run(fleet.now_us + HOUR_US // 4)
+    assert ends(fleet)[number] == ("done", "")
+    # As if the program had ended before it was told.
+    sql = "UPDATE jobs SET state='running', ended_s=0 WHERE id=?"
+    fleet.store.write_now(lambda c: c.execute(sql, (number,)).rowcount)
+    restart(fleet)
+    fleet.run(fleet.now_us + 4 * HOUR_US)
+    assert ends(fleet)[number] == ("done", "")
+    assert fleet.houses[esn].device.starts[-1] == VERSION
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM", "UPDATE"])
+def test_an_upgrade_whose_image_is_lost_ends_and_says_so(damage: str) -> None:
+    fleet = running_fleet(1, 1)
+    [number] = fleet.head_end.upgrade(list(fleet.houses), IMAGE, 0, "ann").values()
+    sql = f"{damage} upgrade_images" + (" SET file=x'00'" if damage == "UPDATE" else "")
+    fleet.store.write_now(lambda c: c.execute(sql).rowcount)
+    restart(fleet)
+    lost = "its image: is not in the database as it was ordered; send it again"
+    assert ends(fleet) == {number: ("failed", lost)} and images(fleet) == 0
+    [number] = fleet.head_end.upgrade(list(fleet.houses), IMAGE, 0, "ann").values()
+    fleet.run(fleet.now_us + HOUR_US)
+    assert ends(fleet)[number] == ("done", "")
+
+
+def test_an_image_is_in_memory_and_in_the_store_once_for_all_of_a_list() -> None:
+    fleet = running_fleet(3, 1)
+    esns = list(fleet.houses)
+    fleet.head_end.upgrade(esns[:2], IMAGE, 0, "ann")
+    fleet.head_end.upgrade(esns[2:], make_image(PAYLOAD, MODEL, NEW, PRIVATE), 0, "bob")
+    for _ in range(2):
+        sent = {id(job.script.args[1]) for job in fleet.head_end.jobs.under_way()}  # type: ignore[attr-defined]
+        assert (len(sent), images(fleet)) == (1, 1)
+        restart(fleet)
+
+
+def test_too_many_images_at_one_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_images, "MAX_IMAGES", 1)
+    fleet = running_fleet(2, 1)
+    one, other = fleet.houses
+    fleet.head_end.upgrade([one], IMAGE, 0, "ann")
+    newer = make_image(PAYLOAD, MODEL, "99", PRIVATE)
+    with pytest.raises(SettingsError, match="1 others are being sent"):
+        fleet.head_end.upgrade([other], newer, 0, "ann")
+    fleet.run(fleet.now_us + HOUR_US)
+    assert fleet.head_end.upgrade([other], newer, 0, "ann")
+
+
+def test_an_order_that_outlived_twenty_restarts_ends() -> None:
+    """It may be what ends the program."""
+    street = Street()
+    [number] = street.head_end.upgrade([street.esn], IMAGE, 0, "ann").values()
+    for _ in range(MAX_TAKEN_UP):
+        street.restart()
+        [job] = street.head_end.jobs.under_way()
+        assert (job.id, job.kind) == (number, Kind.UPGRADE)
+    street.restart()
+    row = street.store.one("SELECT state, cause FROM jobs WHERE id=?", number)
+    text = "the TMS was restarted; what had gone out may have been done"
+    assert row is not None and tuple(row) == ("failed", text)
+
+
+def test_an_upgrade_of_an_older_program_is_told_as_cut_off() -> None:
+    """It kept no image."""
+    street = Street()
+    [number] = street.head_end.upgrade([street.esn], IMAGE, 0, "ann").values()
+    street.store.write_now(lambda c: c.execute("UPDATE jobs SET image=NULL").rowcount)
+    street.restart()
+    assert not street.head_end.jobs.under_way()
+    row = street.store.one("SELECT state FROM jobs WHERE id=?", number)
+    assert row is not None and row["state"] == "failed"
+
+
+def test_what_is_asked_is_asked_when_the_meter_has_come_again() -> None:
+    street = Street()
+    street.report(street.head_end.template.version)
+    kinds = (Kind.READ, Kind.PING, Kind.TRACE, Kind.WITHDRAW)
+    numbers = [street.head_end.request(street.esn, kind, "ann") for kind in kinds]
+    street.restart()
+    street.go_on(600)
+    jobs = {job.id: job for job in street.head_end.jobs.under_way()}
+    assert list(jobs) == numbers and jobs[numbers[0]].cause == "not connected"
+    street.report(street.head_end.template.version)
+    assert jobs[numbers[0]].state == "running"
+    street.head_end.cancel(list(jobs.values())[:1], "bob")
+    [cause] = street.store.read("SELECT cause FROM jobs WHERE id=?", numbers[0])
+    text = "by bob; what had gone out before the TMS was restarted, or since, is not taken back"
+    assert cause[0] == text
+
+
+def test_an_image_is_kept_no_longer_than_somebody_is_sent_it() -> None:
+    street = Street()
+    esns = [factory.esn for factory in street.factories]
+    street.head_end.upgrade(esns[:2], IMAGE, 0, "ann")
+    other: Image = make_image(PAYLOAD, MODEL, "99", PRIVATE)
+    street.head_end.upgrade(esns[2:], other, 0, "ann")
+    for esn, left in zip(esns, (2, 1, 0), strict=True):
+        street.head_end.cancel(street.head_end.orders.of_people("", [esn]), "ann")
+        assert street.store.number("SELECT count(*) FROM upgrade_images") == left
