@@ -115,6 +115,8 @@ def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
     """Clear registers, load profile and event log; the configuration stays."""
     meter.metering.clear_data()
     meter.logs.event.list.clear()
+    if meter.logs.event.list.pointers.capacity:
+        meter.note(EventCode.EVENT_LOG_CLEARED, now_us)
     return DONE
 
 

@@ -463,6 +463,7 @@ class Reference:
             one.short = one.inside(self.now + self.calendar.zone)
         if 76 in self.logs.logs:
             self.logs.logs[76].clear()
+            self.logs.note(18, self.now)
 
 
 def _filled(values: list[int], most: int) -> list[int]:

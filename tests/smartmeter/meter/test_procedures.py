@@ -101,6 +101,14 @@ def flags(**ones: int) -> dict[str, int]:
     return {**dict.fromkeys(names, 0), **ones}
 
 
+def test_whoever_clears_the_data_is_seen_in_the_log_that_was_cleared_with_it() -> None:
+    bench = Bench()
+    bench.meter.inject("tamper", bench.now_us)
+    assert codes(bench) == [EventCode.TAMPER_ATTEMPT]
+    assert run(bench, 3)[0] == 0
+    assert codes(bench)[0] == EventCode.EVENT_LOG_CLEARED
+
+
 def test_a_second_demand_reset_within_the_exclusion_is_refused() -> None:
     bench = Bench(TOU)
     bench.wait(3 * HOUR_US)
