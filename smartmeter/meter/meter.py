@@ -50,7 +50,7 @@ from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.quantities import PROGRAMMED_COUNT, SAGS, SWELLS
 from smartmeter.meter.service_switch import Answer, Position, ServiceSwitch
-from smartmeter.meter.trouble import Condition, Conditions, Trouble
+from smartmeter.meter.trouble import Condition, Conditions, Trouble, flag_bit
 
 STATE_PAGE, TABLE_PAGE = "meter", "table."
 #: A processor that was gone measures what flowed meanwhile; for longer than this, nothing did.
@@ -325,6 +325,12 @@ class Meter:
         state = list(Position).index(self.switch.position)
         self._log(code, self.clock.utc_s(now_us), bytes([state]))
         self._save()
+
+    @property
+    def standard_status(self) -> int:
+        """Give ST-03.ED_STD_STATUS1: wrong passwords since the last right one are tampering."""
+        status = self.conditions.standard_status
+        return status | flag_bit("TAMPER_DETECT_FLAG") if self.access.failures else status
 
     def manufacturer_status(self) -> frozenset[int]:
         """Give ST-03.ED_MFG_STATUS, as far as its octets go.

@@ -198,7 +198,7 @@ def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
 def _clear_standard_status(meter: Meter, given: Record, now_us: int) -> Result:
     meter.conditions.clear_standard()
     return ResultCode.COMPLETED, {
-        "ED_STD_STATUS1": meter.conditions.standard_status,
+        "ED_STD_STATUS1": meter.standard_status,
         "ED_STD_STATUS2": 0,
     }
 

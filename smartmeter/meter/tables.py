@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Context
-from ansi_tables.identifiers import STD_STATUS1_FLAGS
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.profile import USER_TABLES, DeviceProfile, Fragment
 from smartmeter.meter.registers import clamped, wrapped
@@ -76,9 +75,6 @@ def current(meter: Meter, number: int, now_us: int) -> Shown | None:
 
 def _status(meter: Meter, now_us: int) -> Shown:
     test = meter.metering.test_mode
-    status = meter.conditions.standard_status
-    if meter.access.failures > 0:
-        status |= 1 << STD_STATUS1_FLAGS.index("TAMPER_DETECT_FLAG")
     return {
         "ED_MODE": {
             "METERING_FLAG": int(not test),
@@ -86,7 +82,7 @@ def _status(meter: Meter, now_us: int) -> Shown:
             "METER_SHOP_MODE_FLAG": 0,
             "FACTORY_FLAG": 0,
         },
-        "ED_STD_STATUS1": status,
+        "ED_STD_STATUS1": meter.standard_status,
         "ED_STD_STATUS2": 0,
         "ED_MFG_STATUS": meter.manufacturer_status(),
     }

@@ -127,6 +127,11 @@ class Condition:
         )
 
 
+def flag_bit(name: str) -> int:
+    """Give a flag of ST-03.ED_STD_STATUS1 as its bit."""
+    return 1 << _BITS[name]
+
+
 class Conditions:
     """The trouble that is there, and the flags of ST-03 that it left.
 
@@ -156,7 +161,7 @@ class Conditions:
 
     def set_flag(self, name: str) -> None:
         """Set a flag of ST-03.ED_STD_STATUS1."""
-        self.standard_status |= 1 << _BITS[name]
+        self.standard_status |= flag_bit(name)
 
     def clear_standard(self) -> None:
         """Clear the flags, but for those whose cause is still there."""

@@ -201,6 +201,13 @@ def test_status_flags_are_cleared_but_for_those_whose_cause_is_there() -> None:
     assert status.LOW_BATTERY_FLAG and not status.TAMPER_DETECT_FLAG
 
 
+def test_what_clearing_the_status_flags_leaves_is_what_st03_shows() -> None:
+    bench = Bench()
+    bench.meter.access.try_password(b"guess", bench.now_us)
+    answer = run(bench, 7, {})
+    assert answer[1:] == bench.meter.table(3, bench.now_us)[1:4] != bytes(3)
+
+
 def test_manufacturer_flags_are_cleared_but_for_those_whose_cause_is_there() -> None:
     bench = Bench(TOU)
     for kind in ("swell", "load-side-voltage"):
