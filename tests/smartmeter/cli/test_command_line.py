@@ -29,6 +29,23 @@ def _run(*arguments: str, without: str = "") -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.parametrize("place", ["click", "smartmeter.cli.decode_frame"])
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(place: str) -> None:
+    code = f"""import sys
+from smartmeter.__main__ import main
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == {place!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+main()"""
+    command = [sys.executable, "-c", code, "decode", "frame", "00"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    # The system counts some as ended by the signal; a shell gives the same for both.
+    assert done.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in done.stderr
+
+
 def test_a_package_that_is_missing_is_named_with_what_installs_it() -> None:
     done = _run("decode", "frame", "00", "--protocol", "c1222", without="cryptography")
     told = 'smartmeter: cryptography is not installed; pip install "smartmeter[network]"\n'
