@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
 from smartmeter.simulation.breakable_node import MAX_FAULTS, NetworkFault, NetworkFaultKind
 from smartmeter.simulation.control import MEASURING, POWER
+from smartmeter.simulation.house import try_wrong_password
 from smartmeter.simulation.served_fleet import FleetMember
 
 TITLE = "Control of a served fleet"
@@ -42,7 +43,7 @@ def _tamper(member: FleetMember, path: Mapping[str, int], body: Json, now_us: in
     if not member.mains_on:
         raise ControlError(409, "it has no mains; nobody can try a password there")
     for _ in range(body["count"]):
-        OpticalPort(member.machine).security(b"0000".ljust(20), now_us)
+        try_wrong_password(member.machine, now_us)
     return {"tries": body["count"]}
 
 
@@ -56,8 +57,8 @@ _FAULT_KEYS = {
     "percent": Key(int, 50, 1, 100, text="how many of a hundred (loss)"),
 }
 _METER = "/meters/{meter}"
-_EACH: Sequence[Action] = (
-    Action("GET", f"{_METER}/faults", "The faults of its ways to the network", _faults),
+#: What can be done to one meter, or to all at once.
+_ONE_OR_ALL: Sequence[Action] = (
     Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
     Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
     POWER,
@@ -69,43 +70,31 @@ _EACH: Sequence[Action] = (
         _tamper,
         {"count": Key(int, 1, 1, 100, text="how many")},
     ),
-    *MEASURING,
 )
-#: What can be done to all meters at once: the path without its number.
-_AREA_WIDE = ("faults", "power", "restart", "tamper")
 
 
-def _area_wide() -> list[Action]:
-    found = []
-    for action in _EACH:
-        last = action.path.rpartition("/")[2]
-        if last in _AREA_WIDE and action.method != "GET":
-            found.append(
-                Action(
-                    action.method,
-                    f"/all/{last}",
-                    f"{action.summary}: of all meters",
-                    _for_all(action.act),
-                    action.keys,
-                )
-            )
-    return found
+def _of_all(action: Action) -> Action:
+    """Give what does to all meters what an action does to one."""
 
-
-def _for_all(act: Callable[..., Any]) -> Callable[..., Any]:
-    def each(members: Sequence[FleetMember], path: Any, body: Json, now_us: int) -> Any:
+    def act(members: Sequence[FleetMember], path: Any, body: Json, now_us: int) -> Any:
         refused = 0
         for member in members:
             try:
-                act(member, path, body, now_us)
+                action.act(member, path, body, now_us)
             except ControlError:
                 refused += 1
         return {"meters": len(members) - refused, "refused": refused}
 
-    return each
+    all_path = action.path.replace(_METER, "/all")
+    return replace(action, path=all_path, summary=f"{action.summary}: of all meters", act=act)
 
 
-ACTIONS: Sequence[Action] = (*_EACH, *_area_wide())
+ACTIONS: Sequence[Action] = (
+    Action("GET", f"{_METER}/faults", "The faults of its ways to the network", _faults),
+    *_ONE_OR_ALL,
+    *MEASURING,
+    *map(_of_all, _ONE_OR_ALL),
+)
 
 
 class FleetControl:
@@ -135,17 +124,20 @@ class FleetControl:
             return [self._shown(number) for number in range(len(self.members))]
         action, numbers = find(self._actions, method, path)
         asked = checked(action, body)
-        if "meter" not in numbers:
-            answer = action.act(self.members, numbers, asked, now_us)
-            for member in self.members:
-                member.step()
+        if "meter" in numbers:
+            member = self._member(numbers["meter"])
+            answer = action.act(member, numbers, asked, now_us)
+            member.step()
             return answer
-        if numbers["meter"] >= len(self.members):
-            raise ControlError(404, f"there is no meter {numbers['meter']}; see /meters")
-        member = self.members[numbers["meter"]]
-        answer = action.act(member, numbers, asked, now_us)
-        member.step()
+        answer = action.act(self.members, numbers, asked, now_us)
+        for member in self.members:
+            member.step()
         return answer
+
+    def _member(self, number: int) -> FleetMember:
+        if number >= len(self.members):
+            raise ControlError(404, f"there is no meter {number}; see /meters")
+        return self.members[number]
 
     def _shown(self, number: int) -> Json:
         member = self.members[number]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from protocols.psem.codec import PASSWORD_OCTETS
 from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.network.carrier import Wrapper
 from smartmeter.network.faults import Corruption, Loss, Muted, Partition, Reordering, Repetition
@@ -25,6 +27,11 @@ _WRAPPERS: Mapping[Kind, Callable[[int, Random], Wrapper]] = {
     Kind.REORDER: Reordering,
     Kind.CORRUPT: Corruption,
 }
+
+
+def try_wrong_password(meter: Meter, now_us: int) -> None:
+    """Somebody tries a wrong password at the optical port of a meter."""
+    OpticalPort(meter).security(b"0000".ljust(PASSWORD_OCTETS), now_us)
 
 
 @dataclass
@@ -49,7 +56,7 @@ class House:
         elif kind in _WRAPPERS:
             self._wrap(kind, _WRAPPERS[kind](fault.amount, chance) if begins else None, now_us)
         elif kind is Kind.TAMPER and device.meter.mains_on:
-            OpticalPort(device.meter).security(b"0000".ljust(20), now_us)
+            try_wrong_password(device.meter, now_us)
         elif kind is Kind.WATCHDOG and not device.module.dead:
             device.restart(now_us, StartCause.WATCHDOG)
         elif kind is Kind.CLOCK_SET and device.meter.mains_on:
