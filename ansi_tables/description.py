@@ -160,7 +160,9 @@ def _members(tree: Any, path: str) -> Iterator[Member]:
         inner = getattr(element, "type_name", "record")
         bits = getattr(element, "bits", None)
         width = size_of(tree)
-        yield Member(path, f"array of {inner}", width, "", count=int(tree.count), bits=bits)
+        # How many there are in a construct that a user brought may depend on octets.
+        count = int(tree.count) if isinstance(tree.count, int) else None
+        yield Member(path, f"array of {inner}", width, "", count=count, bits=bits)
         if isinstance(element, Struct | Array):
             yield from _members(element, f"{path}[]")
     elif isinstance(tree, Struct):

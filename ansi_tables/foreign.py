@@ -122,7 +122,10 @@ def _adopted(tree: Tree) -> Tree:
             raise _OfItsOwn
         if all(old is new for old, new in zip(tree.subcons, inners, strict=True)):
             return tree
-        return Struct(*inners)
+        adopted = Struct(*inners)
+        if "numbers" in vars(tree):  # of a record of ours: excluded members have one, too
+            adopted.numbers, adopted.last_number = tree.numbers, tree.last_number
+        return adopted
     if tree is GreedyBytes:
         return rest()
     return _leaf(tree)

@@ -37,7 +37,9 @@ from ansi_tables import (
     manufacturer,
     registry,
 )
-from ansi_tables.fields import ltime_date, optional_tail, record, rest, uint
+from ansi_tables.description import describe_table
+from ansi_tables.fields import ltime_date, optional_tail, record, rest, uint, when
+from ansi_tables.partial import index_of, part_of
 from ansi_tables.registry import table
 from ansi_tables.rendering import listing, to_json_value
 
@@ -153,6 +155,24 @@ def test_words_of_both_kinds_mix_and_follow_the_device() -> None:
         layout = layout_for(NUMBER, Context(DeviceFormat(data_order=order)))  # type: ignore[arg-type]
         value = layout.decode(b"\7" + clock + b"\1\2")
         assert expected == value.N and value.T.value is not None
+
+
+def test_a_member_in_constructs_words_leaves_the_others_their_numbers() -> None:
+    absent = when(False, "X" / uint(CONTEXT, 8))
+    mixed = Layout(
+        NUMBER, "", record(absent, "B" / Int16ul, "C" / record(absent, "Y" / Int8ub, absent))
+    )
+    assert (index_of(mixed, "B"), index_of(mixed, "C.Y")) == ((1,), (2, 1))
+    assert part_of(mixed, (1,)).paths == ("B",) and part_of(mixed, (2, 0), 3).paths == ("C.Y",)
+
+
+@pytest.mark.parametrize("count", [this.N, lambda this: this.N])
+def test_an_array_whose_length_stands_in_the_table_is_described_without_a_number(
+    count: Any,
+) -> None:
+    known = table(NUMBER, Struct("N" / Int8ub, "A" / Array(count, Int16ul)))
+    _, array, *_ = describe_table(known, CONTEXT)
+    assert (array.path, array.count) == ("A", None)
 
 
 def test_our_words_inside_a_construct_of_its_own_name_the_place_too() -> None:
