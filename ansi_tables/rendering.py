@@ -2,7 +2,8 @@
 
 The JSON shape: fields nested by the standard's names, absent members left out;
 a SET is a list of its members, a bit field an object, an exact decimal a
-string, binary lower-case hex, a time ``{"raw", "iso"}`` or null when not set.
+string, an infinite float too, binary lower-case hex, a time ``{"raw", "iso"}``
+or null when not set.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from ansi_tables.layout import Layout
@@ -42,6 +44,8 @@ def to_json_value(value: Any) -> Any:
     if isinstance(value, Decimal):
         # FLOAT_CHAR may say 1E999999999, which would fill memory if it were written out.
         return format(value, "f") if abs(value.adjusted()) < MAX_DIGITS else str(value)
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no number for it
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, str):

@@ -1,5 +1,6 @@
 """Every elementary type: published octets first, then there and back for any octets."""
 
+import json
 import math
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +23,7 @@ from ansi_tables import TableValueError as BadValue
 from ansi_tables import fields as f
 from ansi_tables.layout import layout_for
 from ansi_tables.numbers import MAX_EXPONENT, DecimalAsSent, IntAsSent, RawNumber
+from ansi_tables.rendering import to_json_value
 from ansi_tables.texts import TextAsSent
 
 ORDERS = ("little", "big")
@@ -466,6 +468,15 @@ def test_a_general_configuration_that_ends_early_names_the_first_member_that_is_
             layout.decode(image[:octets])
         assert str(caught.value).startswith(f"ST-00 {told.value.path} at octet")
         assert caught.value.offset == told.value.offset
+
+
+@pytest.mark.parametrize("octets, words", [("0000807f", "inf"), ("000080ff", "-inf")])
+def test_an_infinite_float_is_told_as_text_since_json_has_no_such_number(
+    octets: str, words: str
+) -> None:
+    value = decode(f.floating(ctx(), 32), octets)
+    assert json.loads(json.dumps(to_json_value(value), allow_nan=False)) == words
+    assert encode(f.floating(ctx(), 32), value).hex() == octets
 
 
 def test_a_rest_takes_no_more_than_its_limit() -> None:
