@@ -32,6 +32,10 @@ class RawNumber:
 
     octets: bytes
 
+    def __str__(self) -> str:
+        """Give the octets in hex: where a raw number is shown, these are shown."""
+        return self.octets.hex()
+
 
 class IntAsSent(int):
     """An integer with the octets of a device that writes it in a way of its own."""

@@ -196,7 +196,9 @@ def test_what_is_no_number_has_no_value_and_says_so() -> None:
     register = made.registers()[0]
     assert register.value is None and "no number" in register.text
     made.images[23] = b"not a number"
-    assert made.registers()[0].value is None
+    register = made.registers()[0]
+    assert register.value is None
+    assert register.text == f"{b'not a number'.hex()} (raw: no number)"
 
 
 @pytest.mark.parametrize(
