@@ -17,6 +17,7 @@ from ansi_tables.events import event_text
 from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.register_tables import readings as register_readings
 from ansi_tables.meaning.scale import Exact
+from ansi_tables.numbers import RawNumber
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, SsiTable
 from protocols.psem.codec import MalformedRequest
@@ -206,6 +207,7 @@ class ReportRows:
                     str(one.raw),
                 )
                 for one in found
+                if not isinstance(one.raw, RawNumber)  # the fill of what was never set
             ],
         )
         self.totals.began(esn, self._meter_before(esn))

@@ -22,7 +22,9 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.report_rows import number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, state_payload
+from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.optical_port import OpticalPort
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import carry_table, write_own
 from tests.smartmeter.gateway.reports import (
@@ -274,6 +276,21 @@ def test_a_database_of_before_sums_were_kept_is_taken_over(tmp_path: Path) -> No
     old.close()
     new = Readings(tmp_path / "readings.sqlite3")
     assert len(rows(new)) == 2 and new.forgotten(ESN, 1, "delivered") == 0
+
+
+def test_a_register_that_holds_no_number_is_no_reading(readings: Readings) -> None:
+    street = Street(meter=MeterSettings(profile=PROFILES["unusual"]))
+    street.run(10)
+    meter = street.device.module.meter
+    assert meter is not None
+    readings.keep(ESN, 1, [(1, hello(1, meter.images))])
+    image = OpticalPort(street.device.meter).read(23, street.world.now_us)
+    at, width = layout_for(23, meter.context).field("TOT_DATA_BLOCK.SUMMATIONS.0")
+    readings.keep(ESN, 1, [(2, [header(2), *carry_table(23, image)])])
+    whole = [row["name"] for row in readings.after("registers", 0)]
+    blank = image[:at] + b" " * width + image[at + width :]
+    readings.keep(ESN, 1, [(3, [header(3), *carry_table(23, blank)])])
+    assert [row["name"] for row in readings.after("registers", len(whole))] == whole[1:]
 
 
 def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings) -> None:
