@@ -30,6 +30,9 @@ from protocols.psem.services import (
 
 #: The smallest packet size that any known meter grants.
 _SMALLEST_PACKET = 32
+#: C12.18, version 1.0, no features: how most meters answer Identify.  A table of one zero has the
+#: same octets, and is rare.
+_FIRST_EDITION = bytes((0, 1, 0, 0))
 
 
 def describe(message: bytes) -> str:
@@ -92,6 +95,8 @@ def _answer(code: int, data: bytes) -> str:
 
 
 def _table(data: bytes) -> str | None:
+    if data == _FIRST_EDITION:
+        return None
     try:
         return f"ok, {len(table_data(data))} table octets"
     except RemoteProtocolError:

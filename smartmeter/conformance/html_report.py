@@ -29,8 +29,9 @@ h2::first-letter { text-transform: uppercase; }
 .tile span { color: var(--faint); }
 details, .row { background: var(--card); border: 1px solid var(--line); border-top-width: 0;
   padding: .45rem .9rem; }
-section > :nth-child(2) { border-top-width: 1px; border-radius: .5rem .5rem 0 0; }
-section > :last-child { border-radius: 0 0 .5rem .5rem; }
+section > :nth-child(2) { border-top-width: 1px; border-top-left-radius: .5rem;
+  border-top-right-radius: .5rem; }
+section > :last-child { border-bottom-left-radius: .5rem; border-bottom-right-radius: .5rem; }
 summary { cursor: pointer; }
 .head { display: inline-grid; grid-template-columns: 8.5rem 4rem 1fr; gap: .5rem;
   width: calc(100% - 1.5rem); vertical-align: top; }

@@ -131,7 +131,8 @@ def _piece(data: bytes, at: int) -> tuple[bytes, str]:
     try:
         packet = decode_packet(octets)
     except RemoteProtocolError as error:
-        return octets, f"({error})"
+        hidden = _SECURITY_HEAD.match(octets) is not None
+        return octets, "Security; password not shown" if hidden else f"({error})"
     return octets, _words(packet)
 
 

@@ -25,7 +25,15 @@ def test_neither_a_password_nor_the_checksum_over_it_is_shown(sent: bytes, shown
     transcript = Transcript()
     transcript.sent(sent, 0)
     assert transcript.to_json()[0]["hex"] == shown.hex()
-    assert REQUEST[-2:].hex(" ").upper() not in "\n".join(transcript.lines())
+    lines = "\n".join(transcript.lines())
+    assert REQUEST[-2:].hex(" ").upper() not in lines
+    assert "Security; password not shown" in lines and "checksum" not in lines
+
+
+def test_the_answer_to_identify_is_no_table_of_one_zero() -> None:
+    transcript = Transcript()
+    transcript.received(Packet(bytes((0, 0, 1, 0, 0))).encode(), 0)
+    assert next(iter(transcript.lines())).endswith("ok, C12.18, version 1.0; toggle 0")
 
 
 def test_other_requests_are_shown_as_they_are() -> None:
