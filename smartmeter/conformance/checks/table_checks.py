@@ -149,9 +149,10 @@ def _clock(bench: Bench) -> datetime:
         raise NotApplicable("ST-00 does not list ST-52")
     bench.best_session()
     shown = Snapshot({**bench.tables, 52: bench.read(52)})[52].CLOCK_CALENDAR
-    value = getattr(shown, "value", shown)
+    value = shown.value
     if not isinstance(value, datetime):
-        raise Deviation(f"the clock shows {shown}, which is no date", Basis.ONE_SOURCE)
+        octets = shown.raw.hex(" ").upper()
+        raise Deviation(f"the clock shows {octets}, which is no date", Basis.ONE_SOURCE)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 

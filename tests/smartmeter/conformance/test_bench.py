@@ -16,7 +16,9 @@ from protocols.datalink.packet import STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
 from protocols.machine import Machine
 from protocols.transports.memory import MachinePort
+from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, all_checks
 from smartmeter.conformance.html_report import to_html
 from smartmeter.conformance.line import PortLine, SimulatedLine
@@ -29,6 +31,7 @@ from smartmeter.conformance.verdicts import Result, Verdict
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
 from smartmeter.meter.sample import measured_meter
+from smartmeter.simulation.control import EditableMeter
 from smartmeter.simulation.telephone_meter import KeyedPort
 from tests.protocols.c1218.device_bench import ModelDevice
 from tests.smartmeter.meter.sessions import NOON_UTC_US, original
@@ -299,6 +302,13 @@ def test_a_spent_budget_leaves_checks_out_and_says_so() -> None:
     results = run(bench_on(original()), plan(frozenset(), budget_s=20))
     assert results[0].verdict is Verdict.PASSED
     assert results[-1].verdict is Verdict.NOT_RUN and "budget" in results[-1].text
+
+
+def test_a_clock_that_shows_no_date_is_told_by_its_octets() -> None:
+    meter = EditableMeter(MeterSettings(), MemoryNvram(), Calendar(NOON_UTC_US), 0)
+    meter.edited[52] = b"\xff" * len(meter.table(52, 0))
+    (result,) = run(bench_on(meter), plan(frozenset(), names=frozenset({"T07"})))
+    assert result.text == "the clock shows FF FF FF FF FF FF, which is no date"
 
 
 def test_the_checks_carry_the_numbers_of_the_digest() -> None:
