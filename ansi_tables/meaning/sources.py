@@ -3,7 +3,8 @@
 Entries of ST-12 to ST-15 are counted by the flags of ST-16: the k-th entry
 belongs to the k-th source that has the flag (C12.19 decade 1).  The order of
 operations is from memory of the standard: constants of ST-15, then the ratios
-that the meter has not applied, then the power of ten of ST-12.
+that the meter has not applied, both only where ST-16 leaves the constants to
+the host, then the power of ten of ST-12.
 
 Where a meter does not say plainly what a source is, :attr:`Source.unit` is
 empty, there is no scale, and :attr:`Source.note` says why: nothing is guessed.

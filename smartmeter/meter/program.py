@@ -231,12 +231,12 @@ class Program:
         selection = self.tables[15].SELECTION if 15 in self.tables else []
         if entry >= len(selection) or "ELECTRIC_CONSTANTS" not in selection[entry]:
             raise ConfigurationRefused(15, f"has no electric record {entry}")
+        if not link.CONSTANT_TO_BE_APPLIED:
+            return Fraction(1)  # nothing of the record is left to the host, its ratios neither
         found = selection[entry].ELECTRIC_CONSTANTS
-        factor = Fraction(1)
-        if link.CONSTANT_TO_BE_APPLIED:
-            if _exact(found.OFFSET):
-                raise ConfigurationRefused(15, f"entry {entry}: an OFFSET is not supported")
-            factor *= _exact(found.MULTIPLIER)
+        if _exact(found.OFFSET):
+            raise ConfigurationRefused(15, f"entry {entry}: an OFFSET is not supported")
+        factor = _exact(found.MULTIPLIER)
         for name in ("SET1_CONSTANTS", "SET2_CONSTANTS"):
             if name in found and not found[name].SET_FLAGS.SET_APPLIED_FLAG:
                 factor *= _exact(found[name].RATIO_F1) * _exact(found[name].RATIO_P1)

@@ -130,12 +130,11 @@ class Sources:
         """Give what one count is worth: the unit's power of ten, and constants left to the host."""
         link = self.links[source]
         weight = Fraction(10) ** POWERS_OF_TEN[self.units[source].MULTIPLIER]
-        if not link.CONSTANTS_FLAG:
+        if not (link.CONSTANTS_FLAG and link.CONSTANT_TO_BE_APPLIED):
             return weight
         entry = sum(one.CONSTANTS_FLAG for one in self.links[:source])
         record = tables[15].SELECTION[entry].ELECTRIC_CONSTANTS
-        if link.CONSTANT_TO_BE_APPLIED:
-            weight *= Fraction(record.MULTIPLIER)
+        weight *= Fraction(record.MULTIPLIER)
         for name in ("SET1_CONSTANTS", "SET2_CONSTANTS"):
             if name in record and not record[name].SET_FLAGS.SET_APPLIED_FLAG:
                 weight *= Fraction(record[name].RATIO_F1) * Fraction(record[name].RATIO_P1)

@@ -41,6 +41,14 @@ def test_every_table_of_a_profile_decodes_to_its_exact_length(profile: DevicePro
     assert tables[1].ED_MODEL.strip() == profile.model
 
 
+@pytest.mark.parametrize("seed", (20, 41, 47, 139))
+def test_a_count_is_worth_what_the_tables_tell_a_reader(seed: int) -> None:
+    """These devices have ratios that nobody applied, and constants that no host is to apply."""
+    bench = Bench(profile_named("random", seed))
+    told = [one.scale.factor if one.scale else None for one in bench.snapshot().sources()]
+    assert told == [one.weight / 1000 for one in bench.meter.program.sources]
+
+
 def test_the_sum_over_the_tiers_is_the_total_always(profile: DeviceProfile) -> None:
     bench = Bench(profile, epoch_us=MAY_US)
     for _ in range(10):
