@@ -111,6 +111,7 @@ class Node:
         self.joins_segments = self.settings.segment_octets is not None
         self._joiner = Joiner(self.settings.max_apdu_octets, self.counts)
         self._later: list[tuple[int, int, Hashable, bytes]] = []
+        self._held: set[tuple[Hashable, bytes]] = set()
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
 
@@ -217,6 +218,7 @@ class Node:
             self._send(path, octets)
         while self._later and self._later[0][0] <= now_us:
             _, _, path, octets = heapq.heappop(self._later)
+            self._held.discard((path, octets))
             self._send(path, octets)
         self._joiner.expire(now_us)
         self.sessions.expire(now_us)
@@ -280,7 +282,9 @@ class Node:
         try:
             opened = self._reception.open(path, apdu, group, now_us)
         except Repeated as repeated:
-            if repeated.answer is not None:
+            if repeated.answer is not None and group:
+                self._send_later(path, repeated.answer, now_us)
+            elif repeated.answer is not None:
                 self._send(path, repeated.answer)
             raise
         except Refusal as refusal:
@@ -351,8 +355,7 @@ class Node:
             octets = build_apdu(self._answering(apdu), [refusal], lock)
         self._reception.answered(opened, octets)
         if serving.group:
-            due_us = now_us + self._delay_us(self.settings.group_delay_us)
-            heapq.heappush(self._later, (due_us, self._next_id, serving.path, octets))
+            self._send_later(serving.path, octets, now_us)
         else:
             self._send(serving.path, octets)
 
@@ -390,6 +393,15 @@ class Node:
             self._out.append((path, octets))
         else:
             self._out += [(path, piece) for piece in split(octets, most)]
+
+    def _send_later(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Answer what many were asked after a random time; a repetition meanwhile adds nothing."""
+        if (path, octets) not in self._held:
+            self._held.add((path, octets))
+            due_us = now_us + self._delay_us(self.settings.group_delay_us)
+            # What is due at once leaves in turn; paths need have no order.
+            turn, self._next_token = self._next_token, self._next_token + 1
+            heapq.heappush(self._later, (due_us, turn, path, octets))
 
     def _reject(self, event: MessageRejected) -> None:
         self.counts[f"rejected {event.told}"] += 1

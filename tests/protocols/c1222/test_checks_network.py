@@ -259,6 +259,19 @@ def test_check_73_a_broadcast_seen_twice_is_carried_out_once() -> None:
     assert talk.rejections() == ["repeated"]
 
 
+def test_who_repeats_a_question_to_many_is_answered_once_and_after_the_random_time() -> None:
+    talk = Talk()
+    octets = request([encode_request(Identify())], 9, called=ApTitle.parse(".7.0"))
+    for _ in range(3):
+        assert talk.offer(octets) == []
+    assert talk.offer(octets, "another way") == [] and talk.offer(octets, "another way") == []
+    talk.later(5)
+    assert sorted(path for path, _ in talk.server.outgoing()) == ["another way", "line"]
+    assert talk.offer(octets) == [], "the one that was sent may have been lost"
+    talk.later(5)
+    assert [path for path, _ in talk.server.outgoing()] == ["line"]
+
+
 def test_the_base_of_relative_titles_addresses_nobody() -> None:
     assert addressed(METER, ApTitle(BASE_ARCS, False)) is Addressed.ELSEWHERE
     assert addressed(METER, ApTitle((), True)) is Addressed.ELSEWHERE
