@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import SsiTable
@@ -76,6 +77,15 @@ class KeyChanges:
         self._meters.offer(esn, key_id, key)
         return key_id, key
 
+    def go_on(self, esn: str, base: int) -> Callable[[], Exchange[str]]:
+        """Give what is left of a change that another program began: of one that was used, nothing.
+
+        It was offered before there was work for it.
+        """
+        if self._meters.offered(esn) is None:
+            return partial(_had, self._meters.sending(esn))
+        return partial(change_key, base, *self.offer(esn))
+
     def used(self, esn: str, now_us: int) -> None:
         """A SmartMeter has the key that it was offered: keep that, and forget the old one."""
         key_id = self._meters.offered(esn)
@@ -105,6 +115,12 @@ def store_used(connection: sqlite3.Connection, esn: str, key_id: int) -> None:
     connection.execute(
         "DELETE FROM keys WHERE esn=? AND key_id NOT IN (?,?)", (esn, ROOT_KEY, key_id)
     )
+
+
+def _had(key_id: int) -> Exchange[str]:
+    """Ask nothing of a SmartMeter that has its key."""
+    yield from ()
+    return f"key {key_id}"
 
 
 def change_key(base: int, key_id: int, key: bytes) -> Exchange[str]:

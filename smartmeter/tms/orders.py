@@ -29,6 +29,7 @@ from smartmeter.tms.upgrades import Image
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 KEY_ATTEMPTS = 4
+_ATTEMPTS: dict[str, int] = {Kind.UPGRADE: UPGRADE_ATTEMPTS, Kind.KEY: KEY_ATTEMPTS}
 #: Who stays silent is looked after again when more was due.
 LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
@@ -126,8 +127,7 @@ class Orders:
                 end = (FAILED, str(error), utc_s, *done, "")
                 self._store.write(partial(update_job, number=number, row=end), again=True)
                 continue
-            if job.kind == Kind.UPGRADE:
-                job.max_attempts = UPGRADE_ATTEMPTS
+            job.max_attempts = _ATTEMPTS.get(job.kind, MAX_ATTEMPTS)
             self._jobs.submit(job, now_us)
 
     def _script_again(self, row: sqlite3.Row) -> Callable[[], Exchange[Any]]:
@@ -138,6 +138,8 @@ class Orders:
             return partial(upgrades.send, base, image, row["activation_s"])
         if kind is Kind.WITHDRAW:
             return partial(upgrades.withdraw, base, is_again=True)
+        if kind is Kind.KEY:
+            return self._keys.go_on(row["esn"], base)
         return self._scripts(base)[kind]
 
     def provision(self, esn: str) -> int | None:

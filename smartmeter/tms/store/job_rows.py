@@ -19,7 +19,8 @@ _CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kin
 MAX_TAKEN_UP = 20
 _GOES_ON = (
     f"requested_by!='{SYSTEM}' AND taken_up<{MAX_TAKEN_UP} AND (kind IN"
-    f" ('{Kind.READ}','{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}') OR image IS NOT NULL)"
+    f" ('{Kind.READ}','{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}','{Kind.KEY}')"
+    " OR image IS NOT NULL)"
 )
 
 

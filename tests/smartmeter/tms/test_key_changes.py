@@ -174,22 +174,41 @@ async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_agai
 ) -> None:
     async with Module(METER, tms) as module:
         await module.register(NodeType.HOST)
-        tms.head_end.request(METER.esn, Kind.KEY, "somebody")
+        number = tms.head_end.request(METER.esn, Kind.KEY, "somebody")
         tms.flush()
         await module.take_key()
     await tms.stop()
     async with running_tms(tmp_path, tms.calendar) as again, Module(METER, again) as module:
         await module.register(NodeType.HOST)
-        again.head_end.request(METER.esn, Kind.KEY, "somebody")
-        again.flush()
         key_id, token = await module.take_key()
         assert key_id == 1 and keys_of(again, METER.esn) == {(0, 0), (1, 1)}
         module.answer(token, OK)
         await eventually(lambda: keys_of(again, METER.esn) == {(0, 0), (1, 0)}, "said ok")
+        row = again.store.one("SELECT state, result FROM jobs WHERE id=?", number)
+        assert row is not None and tuple(row) == ("done", "key 1")
         with pytest.raises(SettingsError, match="no key can be drawn"):
             HeadEnd(again.store, again.calendar, make_template(), lambda f: None).request(
                 METER.esn, Kind.KEY, "somebody"
             )
+
+
+async def test_a_key_that_was_used_before_the_tms_was_cut_off_is_not_changed_again(
+    tms: TmsServer, tmp_path: Path
+) -> None:
+    async with Module(METER, tms) as module:
+        await module.register(NodeType.HOST)
+        number = tms.head_end.request(METER.esn, Kind.KEY, "somebody")
+        tms.flush()
+        key_id, _ = await module.take_key()
+        await module.ask(STATUS, key_id=key_id)
+        await eventually(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
+        row = tms.store.one("SELECT state FROM jobs WHERE id=?", number)
+        assert row is not None and row["state"] == "running", "its answer did not come"
+    await tms.stop()
+    async with running_tms(tmp_path, tms.calendar) as again:
+        sql = "SELECT count(*) FROM jobs WHERE id=? AND state='done' AND result='key 1'"
+        await eventually(lambda: again.store.number(sql, number) == 1, "it is told")
+        assert keys_of(again, METER.esn) == {(0, 0), (1, 0)}
 
 
 def test_a_module_keeps_two_keys_of_a_role_and_lets_go_of_the_old_one_when_the_new_is_used() -> (
