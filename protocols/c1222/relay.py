@@ -259,16 +259,22 @@ class Relay:
         asked brings back goes round no more: that relay takes us for its way up, by another path.
         """
         assert apdu.called is not None
-        is_registered = self._owner.registered(apdu.called) or (
-            self.registrar is not None and self.registrar.find(apdu.called) is not None
+        is_registered = self._is_registered(apdu.called)
+        may_be_below = is_registered or path == self.upstream
+        has_come_back = self._ways.is_relay(path) and self._due.is_looked_for(
+            _key_of(apdu), path, apdu
         )
-        relays = self._ways.relays(path) if is_registered or path == self.upstream else ()
-        if self._ways.is_relay(path) and self._due.is_looked_for(_key_of(apdu), path, apdu):
-            relays = ()
+        relays = self._ways.relays(path) if may_be_below and not has_come_back else ()
         if relays:
             self._forward_by(relays[0], path, apdu, octets, now_us, relays[1:])
         else:
             self._error(path, apdu, ResponseCode.netr if is_registered else ResponseCode.uat)
+
+    def _is_registered(self, title: ApTitle) -> bool:
+        """Tell whether a title is on a list of registrations: its owner's, or the relay's own."""
+        if self._owner.registered(title):
+            return True
+        return self.registrar is not None and self.registrar.find(title) is not None
 
     def _is_for_upstream(self, apdu: Apdu) -> bool:
         """Tell whether a registration without a called title is for the master behind us.
