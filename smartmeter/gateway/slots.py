@@ -109,6 +109,13 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
     ``smartmeter.ssi.boot`` counts its starts.  The installed program runs when
     it is newer than the slots, or when the slot that should run is damaged.
     """
+    boot = _begun(nvram, slots)
+    slots.remove_cut_off(boot.slot)
+    return boot
+
+
+def _begun(nvram: Nvram, slots: Slots) -> Boot:
+    """Count a start, and give what is started: its slot is whole."""
     boot = loader.read_boot(nvram)
     if boot.trial and not slots.holds(boot.slot, boot.digest):
         fault = loader.image_fault(nvram, boot)
@@ -119,7 +126,6 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
             nvram.commit(boot.back(fault).page())
     boot = loader.start(nvram)
     if boot.trial:
-        slots.remove_cut_off(boot.slot)
         return boot
     if version_order(boot.version) < version_order(VERSION):
         return _installed(nvram, slots, boot.result)
@@ -130,7 +136,6 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
         return _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
     if pieces := loader.erased(nvram, boot.slot):
         nvram.commit(pieces)  # the folder has taken their place
-    slots.remove_cut_off(boot.slot)
     return boot
 
 
