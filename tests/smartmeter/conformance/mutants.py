@@ -46,13 +46,14 @@ RELOADED = ("protocols.datalink", "protocols.psem", "protocols.c1218", "smartmet
 SESSION = "protocols.c1218.session"
 #: Words of lines in shared files that are there for a client, guard against its caller, or
 #: tell apart what gets one and the same answer: quirks of the other end, echoes, wake-up,
-#: checksums in the other order, messages too long to send, the three kinds of damage, and
-#: whom a packet on a shared telephone line is for.
+#: checksums in the other order, messages too long to send, the three kinds of damage, whom a
+#: packet on a shared telephone line is for, and where a host is that takes its time: the
+#: bench's line takes at once what is to be written.
 CLIENTS = re.compile(
     r"quirk|echo|_wake|_naks|noise|swap|checksums|_note_|LocalProtocolError|max_message|PacketDamaged"
     r"|Signal\.CUT|_flush_from_us is not None|_last_sent|want >> 8 and|_current is not None\s*$"
     r"|MAX_SEND_DATA|self\.busy|super\(\)|note_toggle|TABLE_OCTETS|nak_incomplete|_copy_"
-    r"|_is_for_us|self\.identity = self\._buffer|self\.accepts",
+    r"|_is_for_us|self\.identity = self\._buffer|self\.accepts|self\._copy\b",
     re.IGNORECASE,
 )
 CLIENTS_FUNCTIONS = {

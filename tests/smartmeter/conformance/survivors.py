@@ -1,6 +1,7 @@
 """Mutants that the bench does not catch, each with the reason why that is right."""
 
 _AT_THE_END = "when the packet is given up, the next octets begin anew in either case"
+_BOTH_NAKED = "a packet cut in its header gets the NAK of one cut in its data, as is the default"
 _KEPT_LATER = (
     "the count that a right password clears is kept with the session's first event, too; the "
     "bench takes no power away in between"
@@ -10,6 +11,8 @@ SURVIVORS = {
     "session: (State.BASE, Terminate) is missing": (
         "isss to a Terminate in Base is one of the two answers that sources give (D90)"
     ),
+    "parser.expire: not (len(self._buffer) < HEADER_OCTETS)": _BOTH_NAKED,
+    "parser.expire: len(self._buffer) < HEADER_OCTETS with LtE": _BOTH_NAKED,
     "parser.feed: len(self._buffer) < HEADER_OCTETS with LtE": (
         "the length is looked at one octet later; no packet is complete before"
     ),
@@ -25,9 +28,6 @@ SURVIVORS = {
     ),
     "server.expire: without self._heed(event, now_us)": (
         "the traffic time-out of 6 s comes before the last repetition at 8 s"
-    ),
-    "link._take_copy: self._current is None and (not packet.is_multi) with Or": (
-        "only a copy of Identification is answered anew, and that is one packet"
     ),
     "codec._block_data: len(rest) < at + 3 with LtE": (
         "a Write of no octets is refused in either case"
@@ -53,11 +53,11 @@ SURVIVORS = {
         "the packet that led here has restarted the time-out already; in Base it ends nothing"
     ),
     "optical_port.security: not (failures)": _KEPT_LATER,
-    "optical_port.security: without self._store.keep_access()": _KEPT_LATER,
+    "optical_port.security: without self._meter.keep_access()": _KEPT_LATER,
     "optical_port.write: without raise Refused(ResponseCode.onp)": (
         "the meter behind the port refuses an image of another size with onp as well"
     ),
-    "optical_port.default_table: not (self._store.has(REGISTERS))": (
+    "optical_port.default_table: not (self._meter.has(REGISTERS))": (
         "which table the default read gives is the device's own choice"
     ),
 }
