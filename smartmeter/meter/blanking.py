@@ -28,6 +28,8 @@ PERSONAL = {
 }
 #: A shorter text may occur anywhere by chance.
 MIN_NAME_OCTETS = 5
+#: So may a few digits.  A number of so many octets and more is looked for with its zeros before it.
+MIN_BCD_OCTETS = 3
 
 
 def without_secrets(image: MeterImage) -> MeterImage:
@@ -42,25 +44,32 @@ def shareable(image: MeterImage) -> MeterImage:
     other tables and in the identification.
     """
     # The longest first: a shorter one within it would leave its rest.
-    names = sorted(set(_names(image)), key=len, reverse=True)
+    names = sorted(set(_names(image)), key=lambda name: len(name[0]), reverse=True)
     blanked = _blanked(without_secrets(image), PERSONAL)
     tables = {number: _scrub(octets, names) for number, octets in blanked.tables.items()}
     link = replace(blanked.link, identification=_scrub(blanked.link.identification, names))
     return replace(blanked, tables=tables, link=link, identity=identity_of(tables))
 
 
-def _names(image: MeterImage) -> Iterator[bytes]:
+def _names(image: MeterImage) -> Iterator[tuple[bytes, bytes]]:
+    """Give each name as text or as BCD digits, with its fill."""
     snapshot = Snapshot(image.tables)
     for number in (1, 5, 6):
         for field, octets in _elements(snapshot, number, PERSONAL[number]):
             text = octets.strip(b" \0")
             if field.type_name.startswith("STRING") and len(text) >= MIN_NAME_OCTETS:
-                yield text
+                yield text, _fill(field)
+            elif field.type_name.startswith("BCD") and len(octets.strip(b"\0")) >= MIN_BCD_OCTETS:
+                yield octets, _fill(field)
 
 
-def _scrub(octets: bytes, names: list[bytes]) -> bytes:
-    for name in names:
-        octets = octets.replace(name, b" " * len(name))
+def _fill(field: Field) -> bytes:
+    return b" " if field.type_name.startswith("STRING") else b"\0"
+
+
+def _scrub(octets: bytes, names: list[tuple[bytes, bytes]]) -> bytes:
+    for name, fill in names:
+        octets = octets.replace(name, fill * len(name))
     return octets
 
 
@@ -74,8 +83,7 @@ def _blanked(image: MeterImage, elements: dict[int, str]) -> MeterImage:
         octets = bytearray(tables[number])
         try:
             for field, old in _elements(snapshot, number, pattern):
-                fill = b" " if field.type_name.startswith("STRING") else b"\0"
-                octets[field.offset : field.offset + len(old)] = fill * len(old)
+                octets[field.offset : field.offset + len(old)] = _fill(field) * len(old)
             end = snapshot.layout(number).size
             if end is not None and end < len(octets):  # octets that no definition knows
                 octets[end:] = bytes(len(octets) - end)

@@ -20,6 +20,9 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning
 from smartmeter.meter.image import LinkImage, MeterImage, Timings
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.sample import measured_meter
 from smartmeter.meter.twin import Twin, TwinPasswords
 from tests.smartmeter.meter import sessions
 
@@ -177,6 +180,19 @@ def test_a_name_within_a_longer_one_leaves_nothing_of_it_in_a_shared_image() -> 
     named = {**IMAGE.tables, 5: name.ljust(20), 2100: b"\1" + name + b"\2"}
     shared = shareable(MeterImage(named, IMAGE.identity))
     assert shared.tables[2100] == b"\1" + b" " * len(name) + b"\2"
+
+
+def test_a_serial_number_of_digits_is_in_no_table_of_a_shared_image() -> None:
+    settings = MeterSettings(profile=PROFILES["bcd-1997"], serial="SM596853")
+    meter = measured_meter(settings, sessions.NOON_UTC_US, 0)
+    image = sessions.clone(meter, OPEN)
+    serial = bytes.fromhex("0000000000596853")
+    assert serial in image.tables[1]
+    held = {2100: b"\1" + serial + b"\2", 2101: b"\1" + serial[:-1] + b"\2"}
+    shared = shareable(replace(image, tables=image.tables | held))
+    assert shared.tables[2100] == b"\1" + bytes(8) + b"\2"
+    assert shared.tables[2101] == held[2101]
+    assert all(serial not in octets for octets in shared.tables.values())
 
 
 def test_a_shared_image_names_nobody_and_keeps_every_shape() -> None:
