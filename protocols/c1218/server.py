@@ -133,6 +133,10 @@ class Server:
         events, self._events = self._events, []
         return events
 
+    def line_lost(self, now_us: int) -> None:
+        """Nobody is at the line any more: a session ends, and Base state begins."""
+        self._enter_base(now_us, normally=False)
+
     def terminate(self, now_us: int) -> None:
         """End the session from the device's side; LocalProtocolError while an answer is out."""
         if self.state is State.BASE:

@@ -89,7 +89,7 @@ class CallServer(Server):
     def line_lost(self, now_us: int) -> None:
         """The carrier has gone: the next call begins anew."""
         self._hang_up = False
-        self._enter_base(now_us, normally=False)
+        super().line_lost(now_us)
 
     def _implements(self, kind: type[Request]) -> bool:
         if kind is Authenticate:

@@ -245,6 +245,7 @@ class Meter:
             return
         if not on:
             self.advance(now_us)
+            self._server.line_lost(now_us)
             self._lose_power(self.clock.utc_us(now_us))
             self.mains_on = False
             self._save()

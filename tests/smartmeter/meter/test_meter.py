@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ansi_tables import layout_for
 from protocols.c1218.client import ScriptDone, ScriptFailed
-from protocols.c1218.scripts import read_table
+from protocols.c1218.scripts import read_table, write_table
 from protocols.errors import ServiceRefused
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
@@ -81,6 +81,19 @@ def test_an_outage_is_logged_and_its_intervals_are_marked_skipped() -> None:
     log = bench.snapshot()[76]
     codes = [entry.EVENT_CODE.TBL_PROC_NBR for entry in log.ENTRIES[: log.NBR_VALID_ENTRIES]]
     assert codes == [1, 2]
+
+
+def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed() -> None:
+    bench = Bench(profile_named("residential-tou"))
+    line = logged_on(bench, b"master")
+    image = bytearray(bench.meter.table(13, bench.now_us))
+    image[0] += 1
+    line.run(write_table(13, bytes(image), line.client.limits))
+    for on in (False, True):
+        bench.meter.mains(on, line.now_us)
+    history = [event.code for event in bench.snapshot().history()]
+    assert history[-2:] == [13, 11]
+    assert [event.code for event in bench.snapshot().events()[-2:]] == [1, 2]
 
 
 def test_the_load_profile_table_shows_what_the_book_says() -> None:
