@@ -2,6 +2,7 @@
 
 A procedure that ST-00 does not list answers 6, parameters that are none answer
 2, and nothing is changed.  Whether an answer is posted follows the SELECTOR.
+Spare bits of parameters are not looked at (from memory of the standard).
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ _MODE_EVENTS = (
 def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
     """Enter metering or test mode; shop and factory mode are not for the field."""
     mode = given.ED_MODE
-    if mode.METER_SHOP_MODE_FLAG or mode.FACTORY_FLAG or mode.get("FILLER"):
+    if mode.METER_SHOP_MODE_FLAG or mode.FACTORY_FLAG:
         return CONFLICT
     if mode.METERING_FLAG == mode.TEST_MODE_FLAG:
         return BAD
@@ -213,7 +214,7 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
     action, metering = given.ACTION_FLAG, meter.metering
     utc_s = meter.clock.utc_s(now_us)
     seasons = meter.program.table(51).get("CALENDAR_FUNC", {}).get("NBR_SEASONS", 0)
-    if action.get("FILLER") or (action.SEASON_CHANGE_FLAG and seasons <= action.NEW_SEASON):
+    if action.SEASON_CHANGE_FLAG and seasons <= action.NEW_SEASON:
         return BAD
     if action.DEMAND_RESET_FLAG and not metering.billing.may_reset(utc_s):
         return ResultCode.TIMING_CONSTRAINT, {}
@@ -237,8 +238,8 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
     Procedure 32 is the same with fractions of a second, whose times are longer.
     """
     mask, clock = given.SET_MASK, meter.clock
-    if not clock.runs or mask.get("FILLER"):
-        return CONFLICT if not clock.runs else BAD
+    if not clock.runs:
+        return CONFLICT
     before = clock.shown(clock.utc_us(now_us))
     wanted = None if before is None else asked_for(given, before, meter.program.formats)
     if wanted is None:

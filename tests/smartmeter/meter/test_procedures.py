@@ -172,6 +172,16 @@ def test_test_mode_keeps_what_flows_out_of_the_billing_registers() -> None:
     assert {32, 33} <= set(codes(bench))
 
 
+@pytest.mark.parametrize(
+    "number, octets", [(6, b"\xf1"), (9, b"\x82"), (10, b"\xfb" + bytes((26, 1, 5, 1, 2, 3, 0)))]
+)
+def test_spare_bits_of_parameters_are_not_looked_at(number: int, octets: bytes) -> None:
+    bench = Bench(TOU)
+    initiate = number.to_bytes(2, bench.meter.program.formats.data_order) + b"\x05" + octets
+    bench.meter.write_table(7, initiate, bench.now_us)
+    assert bench.meter.table(8, bench.now_us)[3] == 0
+
+
 def test_stopped_recording_leaves_a_gap_and_a_full_block() -> None:
     bench = Bench()
     bench.wait(3 * HOUR_US)
