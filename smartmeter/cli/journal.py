@@ -31,7 +31,7 @@ class FileJournal:
             try:
                 stored = json.loads(read_text(path, MAX_JOURNAL_OCTETS))
                 self._originals = {int(n): bytes.fromhex(octets) for n, octets in stored.items()}
-            except (SettingsError, ValueError, AttributeError) as error:
+            except (SettingsError, ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise StorageError(
                     str(path), f"no undo journal: {error}", "put the device right, then remove it"
                 ) from error

@@ -70,7 +70,7 @@ def from_json(text: str, name: str) -> Report:
             raise ValueError(f"format is not {FORMAT}")
         results = tuple(_result(each) for each in body["results"])
         return Report(results, dict(body["device"]), dict(body["run"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         why = f": {error!s:.80}" if isinstance(error, ValueError) else ""
         raise SettingsError(
             name, f"is no report of ours{why}", "make one: conformance PORT --json FILE"

@@ -60,7 +60,7 @@ def read_waivers(text: str, name: str) -> dict[str, str]:
         check, reason = (
             (each.get("check"), each.get("reason")) if isinstance(each, dict) else (0, 0)
         )
-        if check not in known:
+        if not isinstance(check, str) or check not in known:
             raise SettingsError(name, f"{check!r} is no check", "see conformance PORT --plan")
         if not isinstance(reason, str) or not 0 < len(reason) <= MAX_REASON:
             raise SettingsError(name, f"the waiver of {check} has no reason", "give one")

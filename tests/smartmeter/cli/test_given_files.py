@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from ansi_tables import Snapshot
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.file import read_password
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.image_file import read_image
-from smartmeter.cli.journal import journal_of
+from smartmeter.cli.journal import FileJournal, journal_of
 from smartmeter.cli.known_keys import read_keys
 from smartmeter.tms.csv_list import read_rows
 
@@ -38,3 +38,12 @@ def test_a_list_that_is_too_long_is_told_so_and_not_that_a_row_comes_twice() -> 
 def test_a_serial_number_that_is_no_name_of_a_file_has_a_journal_in_this_folder() -> None:
     assert journal_of("SM000001") == Path("conformance-SM000001.undo.json")
     assert journal_of("../12/34") == Path("conformance-..%2F12%2F34.undo.json")
+
+
+@pytest.mark.parametrize("text", ['{"5": ["00"]}', '{"5": 1}', "[]", "{", "[" * 20_000, "\u00e9"])
+def test_what_is_no_undo_journal_is_told_with_its_name(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "conformance-1.undo.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(StorageError, match=f"{path.name}: no undo journal"):
+        FileJournal(path)
+    assert path.read_text(encoding="latin-1") == text

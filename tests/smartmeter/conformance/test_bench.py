@@ -395,6 +395,7 @@ def test_a_drawn_session_that_fails_is_shrunk_and_replays() -> None:
         (read_waivers, "[[waiver]]\ncheck = 'Z9'\nreason = 'x'", "Z9"),
         (read_waivers, "[[waiver]]\ncheck = 'D45'", "reason"),
         (read_waivers, "waiver = 3", "waivers"),
+        (read_waivers, "[[waiver]]\ncheck = ['D45']\nreason = 'x'", "is no check"),
         (from_json, "{}", "report"),
         (from_json, json.dumps({"format": "smartmeter-conformance/1", "results": [1]}), "report"),
     ],
@@ -403,6 +404,15 @@ def test_a_wrong_file_is_refused_by_its_key(read: object, text: str, words: str)
     with pytest.raises(SettingsError, match=words) as caught:
         read(text, "file")  # type: ignore[operator]
     assert "Error(" not in str(caught.value), "the words of a person, not of Python"
+
+
+def test_a_report_whose_times_are_no_numbers_is_refused() -> None:
+    body = json.loads(broken_report().to_json())
+    entry = next(entry for each in body["results"] for entry in each["transcript"])
+    for wrong in (float("inf"), float("nan"), "x", None):
+        entry["us"] = wrong
+        with pytest.raises(SettingsError, match="is no report of ours"):
+            from_json(json.dumps(body), "report.json")
 
 
 def test_a_profile_that_lacks_a_service_makes_its_checks_not_applicable() -> None:
