@@ -81,7 +81,7 @@ class ClockRules:
             wall = value.replace(tzinfo=None)
             shift_min = self.zone_min if self.zone_applied else 0
             if self.dst_applied:
-                dst = self._in_force(wall, 0) if dst is None else dst
+                dst = self._in_force(self._civil(wall), 0) if dst is None else dst
                 shift_min += self.dst_min if dst else 0
             return self.local((wall - timedelta(minutes=shift_min)).replace(tzinfo=UTC), dst)
         except OverflowError:  # at the ends of the calendar
@@ -97,8 +97,12 @@ class ClockRules:
         value = stored.value
         if not self.dst_applied or not isinstance(value, datetime):
             return False
-        wall = value.replace(tzinfo=None)
-        return self._in_force(wall, 0) and not self._in_force(wall, self.dst_min)
+        civil = self._civil(value.replace(tzinfo=None))
+        return self._in_force(civil, 0) and not self._in_force(civil, self.dst_min)
+
+    def _civil(self, wall: datetime) -> datetime:
+        """Give the civil time of a stored one that contains daylight saving, where it applies."""
+        return wall if self.zone_applied else wall + timedelta(minutes=self.zone_min)
 
     def local(self, utc: datetime, dst: bool | None = None) -> datetime:
         """Give an instant in the meter's civil time, with its offset at that instant."""

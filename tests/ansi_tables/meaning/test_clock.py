@@ -152,6 +152,22 @@ def test_of_an_hour_that_comes_twice_the_first_is_meant_unless_the_meter_says() 
     assert rules.moment(stored, dst=False) == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("change", [datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6)])
+def test_the_dates_are_civil_ones_on_a_clock_that_lacks_its_zone_and_has_daylight_saving(
+    change: datetime,
+) -> None:
+    rules = clock_rules(
+        a_clock(datetime(2026, 1, 1), {"TIME_DATE_QUAL.DST_APPLIED_FLAG": 1}, SUNDAYS)
+    )
+    for minutes in range(-600, 600, 20):
+        utc = (change + timedelta(minutes=minutes)).replace(tzinfo=UTC)
+        saving = utc.astimezone(NEW_YORK).dst()
+        assert saving is not None
+        stored = TableTime(b"", (utc + saving).replace(tzinfo=None))
+        first = timedelta(hours=1 if rules.comes_twice(stored) and not saving else 0)
+        assert rules.moment(stored) == utc - first
+
+
 def test_rules_of_every_year_serve_all_years_and_both_hemispheres() -> None:
     northern = calendar(yearly=((3, 1, 1), (10, 1, 2)))
     southern = calendar(yearly=((10, 1, 1), (3, 1, 2)))
