@@ -93,12 +93,14 @@ def overwritten(path: Path) -> StorageError:
     return StorageError(str(path), "it was overwritten while it was open", remedy)
 
 
-def own_files(path: Path) -> tuple[tuple[int, int] | None, ...]:
+def own_files(path: Path) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """Give which files the names of a database and of its log lead to, None for nothing.
 
     Who has a file open goes on with it when its name is gone, and SQLite with a log does not look.
     """
-    return tuple(file_number(one) for one in (path, log_of(path)))
+    # Not by a generator: what is made of one is no tuple any more for Python (SystemError) when
+    # another thread looks at all objects meanwhile, as the page server does when it starts.
+    return file_number(path), file_number(log_of(path))
 
 
 def _code(error: sqlite3.Error) -> int:

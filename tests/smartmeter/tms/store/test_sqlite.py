@@ -1,5 +1,6 @@
 """The store: told is durable, a change that fails leaves its neighbours, a torn file is said so."""
 
+import gc
 import sqlite3
 from concurrent.futures import wait
 from contextlib import closing
@@ -9,7 +10,7 @@ from threading import Event
 import pytest
 
 from smartmeter.base.errors import StorageError
-from smartmeter.tms.store import sqlite
+from smartmeter.tms.store import faults, sqlite
 from smartmeter.tms.store.sqlite import Store
 
 
@@ -23,6 +24,24 @@ def test_what_was_told_is_there_for_another_connection(tmp_path: Path) -> None:
     wait(futures)
     with sqlite3.connect(tmp_path / "tms.sqlite3") as other:
         assert other.execute("SELECT count(*) FROM settings").fetchone()[0] == 1000
+    store.close()
+
+
+def test_who_looks_at_all_objects_of_the_program_meanwhile_ends_no_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the page server does when it starts; the writer lets other threads on at each file."""
+    seen, look = list[object](), faults.file_number
+
+    def file_number(path: Path) -> tuple[int, int] | None:
+        seen[:] = gc.get_objects()
+        return look(path)
+
+    monkeypatch.setattr(faults, "file_number", file_number)
+    store = Store(tmp_path / "tms.sqlite3")
+    store.write_now(lambda c: put(c, "a name"))
+    assert store.number("SELECT count(*) FROM settings") == 1
+    seen.clear()
     store.close()
 
 
