@@ -146,7 +146,10 @@ class Relay:
         self.node.request([encode_service(Identify())], None, self.upstream, now_us)
 
     def forward(self, path: Hashable, octets: bytes, now_us: int) -> bool:
-        """Take an APDU that the owner's node has no use for; False when it is for nobody else."""
+        """Take an APDU that the owner's node has no use for, or serves as one of many.
+
+        False when it is for nobody else.
+        """
         try:
             apdu = decode_apdu(octets)
         except ApduRejected:
@@ -155,9 +158,9 @@ class Relay:
         if apdu.called is None:
             if not apdu.is_response or not self._due.is_due(_key_of_answer(apdu), path):
                 return False
-        elif where is not Addressed.ELSEWHERE:
+        elif where is Addressed.HERE or (where.is_group and (apdu.is_response or apdu.is_segment)):
             return False
-        self._pass_on(path, apdu, octets, where, now_us)
+        self._pass_on(path, apdu, octets, Addressed.ELSEWHERE, now_us)
         return True
 
     def path_failed(self, path: Hashable) -> None:

@@ -281,6 +281,8 @@ class Collector:
 
     def _take(self, event: RequestArrived, now_us: int) -> None:
         self.relay.asked(event)
+        if event.group and self._current is not None:
+            self.relay.forward(*self._current, now_us)
         # Clients put security first in every message; the key has said all that counts here.
         led = len(event.services) > 1 and event.services[0][:1] == bytes([SECURITY])
         # What came in clear is nobody's, whatever title it bears.

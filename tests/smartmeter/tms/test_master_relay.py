@@ -14,7 +14,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION, TEST
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
-from protocols.c1222.node import Node, RequestArrived, ResponseArrived
+from protocols.c1222.node import MessageRejected, Node, RequestArrived, ResponseArrived
 from protocols.c1222.registration import (
     ConnectionType,
     NodeType,
@@ -390,6 +390,21 @@ async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: Tm
         await ended(running)
         for relay in (far, near):
             await relay.stop()
+
+
+async def test_a_question_to_all_is_answered_here_and_goes_to_all_nodes(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        assert (await meter.register())[0] == 0
+        reader, writer = await asyncio.open_connection(*tms.address)
+        writer.write(request([encode_request(Identify())], called=ApTitle.parse(".0")))
+        refused = await meter.hear(MessageRejected)
+        assert refused.calling == ApTitle.parse(".5") and refused.reason == "security-demanded"
+        stream = ApduStream()
+        async with asyncio.timeout(60):
+            while not (found := stream.feed(await reader.read(4096))):
+                pass
+        writer.close()
+        assert decode_apdu(found[0]).calling == HOST_TITLE
 
 
 async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
