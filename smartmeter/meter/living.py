@@ -19,6 +19,7 @@ from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction, Source
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
+from smartmeter.meter.load_profile import OVERFLOW, RANGES
 from smartmeter.meter.loads import flow_at
 
 MINUTE_S = 60
@@ -181,6 +182,8 @@ class _Profile:
         self.interval_s = interval_s
         self._blocks, self._intervals = blocks, intervals
         self._channels = channel_sources(snapshot)
+        #: The most that an interval can hold, where its format is a binary integer.
+        self._most = RANGES.get(snapshot[62].INT_FMT_CDE1, (0, None))[1]
         self._status = _copied(snapshot[PROFILE_STATUS])
         self._data = _copied(snapshot[PROFILE])
         self._images: dict[int, bytes] = {}
@@ -216,15 +219,22 @@ class _Profile:
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
         interval = block["LP_INT"][index]
+        if "EXTENDED_INT_STATUS" in interval:
+            status_octets = interval["EXTENDED_INT_STATUS"]
+            interval["EXTENDED_INT_STATUS"] = [dict.fromkeys(part, 0) for part in status_octets]
         for number, channel in enumerate(self._channels):
             counts = self.energy.counts(channel.source, channel.factor) + self._carried[number]
             binary = isinstance(interval["INT_DATA"][number], float)
             value = float(counts) if binary else int(counts)
-            interval["INT_DATA"][number] = value
             self._carried[number] = counts - Fraction(value)
-        if "EXTENDED_INT_STATUS" in interval:
-            status_octets = interval["EXTENDED_INT_STATUS"]
-            interval["EXTENDED_INT_STATUS"] = [dict.fromkeys(part, 0) for part in status_octets]
+            if self._most is not None and value > self._most:
+                value = self._most
+                if "EXTENDED_INT_STATUS" in interval:
+                    # A nibble for all channels, then one for each, the high one first.
+                    octet, low = divmod(number + 1, 2)
+                    nibble = "LOW_NIBBLE" if low else "HIGH_NIBBLE"
+                    interval["EXTENDED_INT_STATUS"][octet][nibble] = OVERFLOW
+            interval["INT_DATA"][number] = value
         for closure in block.get("CLOSURE_STATUS", ()):
             closure["NBR_VALID_INTERVALS"] = index + 1
         status["NBR_VALID_INT"] = index + 1
@@ -248,8 +258,8 @@ class _Profile:
         self._images.clear()
 
     def table(self, number: int) -> bytes:
-        """Give ST-63 or ST-64 as it is now."""
-        if number not in self._images:
-            value = self._status if number == PROFILE_STATUS else self._data
-            self._images[number] = self._snapshot.layout(number).encode(value)
+        """Give ST-63 or ST-64 as it is now; both stand still where one cannot be written."""
+        if not self._images:
+            now = ((PROFILE_STATUS, self._status), (PROFILE, self._data))
+            self._images = {n: self._snapshot.layout(n).encode(value) for n, value in now}
         return self._images[number]

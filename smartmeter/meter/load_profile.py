@@ -34,7 +34,7 @@ OK, OVERFLOW, PARTIAL, LONG, SKIPPED, TEST_DATA, CHANGED, STOPPED = range(8)
 #: Codes of intervals in which nothing was measured.
 EMPTY = (SKIPPED, STOPPED)
 #: The range of each INT_FMT_CDE; the NI formats hold what their dial holds.
-_RANGES = {
+RANGES = {
     1: (0, 0xFF),
     2: (0, 0xFFFF),
     4: (0, 0xFFFF_FFFF),
@@ -187,7 +187,7 @@ class Recorder:
         """Write one interval; begins a block when the last one is full."""
         if self._at_block_end and not self._begin(code):
             return None
-        low, high = _RANGES.get(self.set.format_code, self._dial())
+        low, high = RANGES.get(self.set.format_code, self._dial())
         stored = tuple(max(low, min(value, high)) for value in values)
         codes = [
             OVERFLOW if kept != value else code for kept, value in zip(stored, values, strict=True)

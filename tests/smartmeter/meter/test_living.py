@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ansi_tables import Snapshot
-from ansi_tables.meaning.load_profile import load_profile
+from ansi_tables.meaning.load_profile import IntervalStatus, load_profile
 from protocols.c1218.scripts import LogonSettings
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.cloning import CloneSettings
@@ -21,8 +21,8 @@ HOURS = 30
 PASSED_US = HOURS * 3600 * US_PER_S
 
 
-def cloned(profile: str) -> MeterImage:
-    settings = MeterSettings(profile=profile_named(profile))
+def cloned(profile: str, seed: int = 1) -> MeterImage:
+    settings = MeterSettings(profile=profile_named(profile, seed))
     meter = measured_meter(settings, sessions.NOON_UTC_US, 0)
     return sessions.clone(meter, CloneSettings(LogonSettings(password=b"reader")))
 
@@ -77,6 +77,15 @@ def test_blocks_that_begin_are_whole_and_numbered_on_beyond_sixteen_bits(profile
     rows = HOURS * 3600 // later.interval_s
     assert later.sequences[-1] == before.sequences[-1] + rows
     assert later.sequences[-rows:] == list(range(later.sequences[-rows], later.sequences[-1] + 1))
+
+
+def test_what_an_interval_of_eight_bits_cannot_hold_is_an_overflow() -> None:
+    image = cloned("random", 77)  # intervals of 16 minutes, with statuses of their own
+    before, later = load_profile(Snapshot(image.tables)), load_profile(after(image, PASSED_US))
+    assert later.sequences[-1] - before.sequences[-1] == HOURS * 60 // 16
+    for row in list(later)[-10:]:
+        assert row.values[-1] == 127 and row.statuses[-1] is IntervalStatus.OVERFLOW
+        assert set(row.statuses[:-1]) == {IntervalStatus.OK}
 
 
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
