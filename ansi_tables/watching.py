@@ -22,8 +22,11 @@ _CODING = {
     "tm_format",
     "overrides",
 }
-#: The codes tried for a member that selects one of several records.
+#: The codes tried for a member that selects one of several records, or where one lies.
 _CODES = (0, 1, 2, 3)
+_CODED = ("NAMEPLATE_TYPE", "SELECTOR", "VERSION_NO", "BIT_RATE")
+#: Members of one bit beside those whose name says so.
+_FLAGS = ("ID_FORM", "NO_LOCKOUT_PARM", "ID_IN_PURPOSE")
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,23 @@ class Watch:
 
 
 def _others(name: str, value: int) -> tuple[int, ...]:
-    """Give other values for a member: a flag the other way, a count one more, a code all."""
-    if "FLAG" in name.rpartition(".")[2] or name.endswith("ID_FORM"):
+    """Give other values for a member: a flag the other way, a count one more or 0, a code all."""
+    if "FLAG" in name.rpartition(".")[2] or name.endswith(_FLAGS):
         return (1 - value,) if value in (0, 1) else (0,)
-    if name.endswith(("NAMEPLATE_TYPE", "SELECTOR", "VERSION_NO")):
+    if name.endswith(_CODED):
         return tuple(code for code in _CODES if code != value)
-    return (value + 1,)
+    return (value + 1, 0) if value else (1,)
 
 
 def _told(name: str, value: int, other: int) -> tuple[str, str]:
     """Give the words for a value and for another one."""
-    if "FLAG" in name.rpartition(".")[2] or " lists " in name:
-        words = {0: f"not {name}", 1: name}
-        if {value, other} == {0, 1}:
-            return words[value], words[other]
-    return f"{name} = {value}", f"{name} = {other}"
+    if name.endswith(_CODED) or 0 not in (value, other):
+        return f"{name} = {value}", f"{name} = {other}"
+    if "FLAG" in name.rpartition(".")[2] or " lists " in name or name.endswith(_FLAGS):
+        words = f"not {name}", name
+    else:
+        words = f"{name} = 0", f"{name} > 0"
+    return words[value > 0], words[other > 0]
 
 
 def _listing(number: int) -> Callable[[Context], Context | None]:

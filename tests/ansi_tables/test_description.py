@@ -60,6 +60,24 @@ def test_editions_and_sets_of_st_00_are_conditions_too() -> None:
     assert members(63, a_meter())["LP_STATUS_SET2"].condition == "ST-00 lists ST-65"
 
 
+@pytest.mark.parametrize("bit_rate", range(4))
+@pytest.mark.parametrize("one", [0, 1])
+def test_codes_bits_and_counts_of_any_value_are_conditions(bit_rate: int, one: int) -> None:
+    flags = {"BIT_RATE": bit_rate, "NO_LOCKOUT_PARM": one, "ID_IN_PURPOSE": one}
+    dims = {f"TELEPHONE_FLAGS.{name}": value for name, value in flags.items()}
+    calls = device({91: dims | {"NBR_ANSWER_WINDOWS": 2 * one}}).context
+    rates = [(92, "BIT_RATE", 1), (93, "ORIGINATE_BIT_RATE", 2), (95, "ANSWER_BIT_RATE", 2)]
+    for number, path, code in rates:
+        rate = members(number, calls)[path]
+        assert rate.present == (bit_rate == code)
+        assert rate.condition == f"ST-91.TELEPHONE_FLAGS.BIT_RATE = {code}"
+    answer = members(95, calls)
+    assert answer["LOCKOUT_DELAY"].condition == "not ST-91.TELEPHONE_FLAGS.NO_LOCKOUT_PARM"
+    assert answer["NBR_RINGS_OUTSIDE"].condition == "ST-91.NBR_ANSWER_WINDOWS > 0"
+    purpose = members(96, calls)["IDENTIFICATION"]
+    assert purpose.condition == "ST-91.TELEPHONE_FLAGS.ID_IN_PURPOSE"
+
+
 def test_bits_are_told() -> None:
     bits = members(52, a_meter())["TIME_DATE_QUAL"].bits
     assert bits is not None and bits["DAY_OF_WEEK"] == (0, 2)
