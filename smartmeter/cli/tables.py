@@ -8,21 +8,23 @@ from typing import Any
 import click
 
 from ansi_tables import Snapshot, TableError, definition, name_of
-from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK, PENDING_BIT
+from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK, PENDING_BIT, USER_DEFINED_BIT
 from ansi_tables.rendering import to_json_value
 
 #: What a person writes for a table, in capitals: what waits, whose it is, and its number.
-_NAME = re.compile(r"(PENDING[-_ ]?)?(?:(ST|MT)[-_ ]?)?([0-9]{1,5})")
+_NAME = re.compile(r"(PENDING[-_ ]?)?(?:(ST|MT|UT)[-_ ]?)?([0-9]{1,5})")
+#: The bit of an id that says whose table it is, by the letters before its number.
+_BITS = {"MT": MANUFACTURER_BIT, "UT": USER_DEFINED_BIT}
 MAX_ID = 0x3FFF
 #: Octets after a table that a person is shown; a file that is no table has many.  JSON has all.
 MAX_TRAILING = 64
 
 
 def table_number(text: str) -> int:
-    """Give the id of a table that a person names: 23, ST-23, MT-5 or 2053, or pending-ST-13."""
+    """Give the id of a table that a person names: 23, ST-23, MT-5, 2053, UT-1 or pending-ST-13."""
     found = _NAME.fullmatch(text.strip().upper())
     waits, kind, digits = found.groups() if found else (None, None, "99999")
-    base = MANUFACTURER_BIT if kind == "MT" else 0
+    base = _BITS.get(kind or "", 0)
     base |= PENDING_BIT if waits else 0
     if int(digits) > (NUMBER_MASK if base else MAX_ID):
         raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23, MT-5 or pending-ST-13")

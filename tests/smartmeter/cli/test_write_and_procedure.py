@@ -194,7 +194,7 @@ def test_a_decimal_takes_the_place_of_a_register_that_was_never_set_exactly() ->
 
 
 def test_a_table_is_named_in_any_of_the_ways_in_which_it_is_printed() -> None:
-    for number in (0, 23, 2053, 4109, 6147):
+    for number in (0, 23, 2053, 4109, 6147, 8193, 12289):
         assert table_number(name_of(number)) == table_number(str(number)) == number
     assert table_number("pending-st-13") == 4109
     for wrong in ("pending", "pending-ST-2048", "MT-2048", "16384", "ST-", "soon"):
