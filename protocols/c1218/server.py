@@ -211,9 +211,11 @@ class Server:
     ) -> Response:
         """Refuse what does not fit; an unknown table or a missing right goes before it."""
         try:
-            table = int.from_bytes(data[1:3], "big")
-            if kind in WRITES and len(data) >= 3 and isinstance(self._device, GuardedDevice):
+            table, named = int.from_bytes(data[1:3], "big"), len(data) >= 3
+            if kind in WRITES and named and isinstance(self._device, GuardedDevice):
                 self._device.check_write(table, now_us)
+            elif kind in READS and named and kind is not DefaultRead:
+                self._device.read(table, now_us)
         except Refused as refusal:
             return Response(refusal.code)
         wrong_sum = isinstance(error, ChecksumMismatch)

@@ -143,11 +143,14 @@ def test_a_read_answers_count_octets_and_checksum() -> None:
 @check("D59", TWO)
 def test_an_unknown_table_is_inappropriate_whatever_the_rights() -> None:
     assert DeviceBench().logged_on().ask(read(999)) == IAR
+    # Even where the request itself is malformed: the order of refusals.
+    assert DeviceBench().logged_on().ask(read(999) + b"\0") == IAR
 
 
 @check("D60", TWO)
 def test_a_protected_table_needs_its_right() -> None:
     assert DeviceBench().logged_on().ask(read(2050)) == ISC
+    assert DeviceBench().logged_on().ask(read_at(2050, 0, 1)[:-1]) == ISC
 
 
 @check("D61", TWO)
