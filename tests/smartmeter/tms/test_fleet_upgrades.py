@@ -19,6 +19,7 @@ from smartmeter.tms.store.records import store_image
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.web.meter_page import identity_lines
 from tests.smartmeter.tms.running import running_tms
+from tests.smartmeter.tms.test_polled_removal import LIST
 
 ESN = "SM000001"
 IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
@@ -47,6 +48,15 @@ async def test_what_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(SettingsError):
         FleetUpgrades(server).begin(esns, octets, second, "ann")
+
+
+async def test_a_list_with_a_plain_meter_begins_nothing(server: TmsServer) -> None:
+    """It would be called twenty times for a table that it does not have."""
+    await Service(server).enter_polled(LIST)
+    upgrades = FleetUpgrades(server)
+    with pytest.raises(SettingsError, match="P1: is a plain meter: no upgrade"):
+        upgrades.begin([ESN, "P1"], IMAGE, 0, "ann")
+    assert upgrades.status() == {"total": 0, "upgrades": []}
 
 
 async def test_a_list_of_upgrades_takes_one_commit(server: TmsServer) -> None:
