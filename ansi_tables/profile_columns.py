@@ -11,10 +11,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 from ansi_tables.context import Context
+from ansi_tables.errors import TableValueError
 from ansi_tables.layout import layout_for
 from ansi_tables.profile_blocks import (
     NO_TIME,
@@ -170,6 +173,22 @@ def numbers_of(shape: ProfileShape, area: bytes, used: int) -> Sequence[Any]:
     return [
         decode(area[at : at + size]) for start in starts for at in range(start, start + width, size)
     ]
+
+
+def whole_count(number: object) -> int | None:
+    """Give a value as a count of 64 bits; None for what is no number, as the fill of a text.
+
+    So is what is too large for one.  TableValueError for a fraction.
+    """
+    if isinstance(number, int):
+        return number
+    if not isinstance(number, Decimal | float) or not isfinite(number):
+        return None
+    if not -(2**63) <= number < 2**63:
+        return None
+    if number != int(number):
+        raise TableValueError(f"the load profile holds {number}, which is no whole count")
+    return int(number)
 
 
 _LOW_NIBBLE = bytes(octet & 15 for octet in range(256))

@@ -7,9 +7,7 @@ interval, and in descending order all its intervals shift.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
-from math import isfinite
 from typing import NamedTuple
 
 from ansi_tables import layout_for
@@ -21,7 +19,7 @@ from ansi_tables.profile_blocks import (
     shape_of,
     written_intervals,
 )
-from ansi_tables.profile_columns import interval_seconds, numbers_of
+from ansi_tables.profile_columns import interval_seconds, numbers_of, whole_count
 from protocols.c1218.scripts import Script, read_part, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
@@ -284,13 +282,13 @@ def _is_full(shape: ProfileShape, data: bytes) -> bool:
 def _intervals(
     meter: MeterContext, shape: ProfileShape, number: int, block: _BlockRead
 ) -> list[Interval]:
-    """Give the intervals of a block in sequence."""
+    """Give the intervals of a block in sequence, but for those that hold no number."""
     data, used, span = block.data, block.used, block.span
     saving = daylight_saving(shape, data, 0, used, block.backwards)
     end_s = utc_seconds(shape.end_of(data, 0), meter.rules, saving)
     step_s = interval_seconds(meter.context, shape.set_number)
     area = data[shape.interval(0, span.start) : shape.interval(0, span.stop)]
-    numbers = [_whole(number) for number in numbers_of(shape, area, len(span))]
+    numbers = [whole_count(number) for number in numbers_of(shape, area, len(span))]
     valid = shape.valid_of(data, 0)
     found = []
     for n, index in enumerate(span):
@@ -299,17 +297,11 @@ def _intervals(
         at_s = end_s and end_s - (used - 1 - age) * step_s
         octet = n * shape.interval_octets
         status = valid[index : index + 1] + area[octet : octet + shape.status_octets]
-        values = tuple(numbers[n * shape.channels : (n + 1) * shape.channels])
-        found.append(Interval(number * shape.intervals + age, at_s, status, values))
+        given = numbers[n * shape.channels : (n + 1) * shape.channels]
+        values = tuple(one for one in given if one is not None)
+        if len(values) == len(given):
+            found.append(Interval(number * shape.intervals + age, at_s, status, values))
     return found[::-1] if block.backwards else found
-
-
-def _whole(number: object) -> int:
-    if isinstance(number, int):
-        return number
-    if isinstance(number, Decimal | float) and isfinite(number) and number == int(number):
-        return int(number)
-    raise RemoteProtocolError(f"the load profile holds {number}, which is no whole count")
 
 
 class _Octets:

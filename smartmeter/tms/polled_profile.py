@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, first_since, is_oldest, shape_of
+from ansi_tables.profile_columns import whole_count
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import NOT_NOW
 from protocols.psem.services import FullRead, OffsetRead
@@ -176,12 +176,14 @@ class PolledRing:
                 begin <= sequence and (end is None or sequence < end) for begin, end in gaps
             ):
                 continue
+            values = _counts(read, row)
+            if values is None:
+                continue
             if not run or sequence != run["FIRST_SEQUENCE"] + len(run["INTERVALS"]):
                 if run:
                     yield run
                 run = {"SET": self.set_nbr, "FIRST_SEQUENCE": sequence}
                 run |= {"INT_LENGTH_S": read.interval_s, "CONTEXT_ID": context_id, "INTERVALS": []}
-            values = [_number(channel.raw[row]) for channel in read.channels]
             status = _status(read, row) if extended else bytes([read.valid[row]])
             end_s = read.ends_utc_s[row]
             run["INTERVALS"].append({"END_TIME": end_s, "STATUS": status, "VALUES": values})
@@ -239,11 +241,14 @@ def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:
     return any(begin < end and (until is None or until > first) for begin, until in gaps)
 
 
-def _number(raw: object) -> int:
-    """Give a raw count; the store keeps integers only."""
-    if isinstance(raw, int | Decimal | float) and raw == int(raw):
-        return int(raw)
-    raise ExchangeFailed(f"the load profile holds {raw}, which is no whole count")
+def _counts(read: LoadProfile, row: int) -> list[int] | None:
+    """Give the raw counts of an interval, as the store keeps them; None where one is no number."""
+    try:
+        found = [whole_count(channel.raw[row]) for channel in read.channels]
+    except TableError as error:
+        raise _nonsense(error) from error
+    counts = [one for one in found if one is not None]
+    return counts if len(counts) == len(found) else None
 
 
 def _status(read: LoadProfile, row: int) -> bytes:
