@@ -2,7 +2,8 @@
 
 * A message: ``ap_title``, ``envelope`` (octets to elements), ``builder`` (elements to octets),
   ``services`` and ``registration`` (what is inside), ``segmentation``, ``dissection`` (in words).
-* Its security: ``security`` (EAX'), ``keys``, ``guard`` (against guessed MACs).
+* Its security: ``security`` (EAX'), ``keys``, ``locks`` (for what a node sends), ``guard``
+  (against guessed MACs).
 * A node: ``node`` sends requests (``transactions``) and gives what comes (``reception``) to its
   host; ``server`` is the device on it (``access``, ``sessions``); ``registrant`` registers it.
 * A relay: ``relay`` forwards by ``routes``, ``ways``, ``answers_due``, ``waiting`` and

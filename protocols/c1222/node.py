@@ -20,6 +20,7 @@ from protocols.c1222.builder import ALWAYS, NEVER, ON_EXCEPTION, Envelope, Lock,
 from protocols.c1222.envelope import Apdu, SegmentOutOfRange, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import KeyRing, SecurityState
+from protocols.c1222.locks import Locks
 from protocols.c1222.node_events import (
     SERVING_S,
     WINDOW_S,
@@ -43,7 +44,6 @@ from protocols.c1222.reception import (
 from protocols.c1222.security import (
     CIPHERTEXT,
     CLEAR,
-    MAX_KEY_USES,
     MAX_SERVICES,
     TOO_MANY_SERVICES,
 )
@@ -79,7 +79,7 @@ class _Serving:
 class Node:
     """One title with its transactions.
 
-    ``state`` is to be kept durable by the host, ``title`` may change with a
+    ``locks.state`` is to be kept durable by the host, ``title`` may change with a
     registration.  ``joins_segments`` may be switched on by whoever has a bearer that
     cuts.  ``delay_us`` gives a chance between 0 and its argument: how long an answer
     to a group waits.  ``counts``: what was received, served and refused, by reason.
@@ -98,11 +98,8 @@ class Node:
         self.title = title
         self.settings = settings or NodeSettings()
         self.counts: Counter[str] = Counter() if counts is None else counts
-        self._keys = keys
-        self._clock = clock
         self._delay_us = delay_us
-        state = state or SecurityState()
-        self._next_id, self._last_iv = state.next_invocation_id, state.last_iv
+        self.locks = Locks(keys, clock, state or SecurityState())
         self._reception = Reception(keys, clock, self.settings)
         self.sessions = self._reception.sessions
         self._transactions = Transactions()
@@ -116,14 +113,9 @@ class Node:
         self._events: list[Event] = []
 
     @property
-    def state(self) -> SecurityState:
-        """Give what must survive a restart, so that no (key, IV, id) repeats."""
-        return SecurityState(self._next_id, self._last_iv)
-
-    @property
     def next_invocation_id(self) -> int:
         """Give the invocation id that is taken next."""
-        return self._next_id
+        return self.locks.next_id
 
     def request(
         self,
@@ -147,8 +139,8 @@ class Node:
         """
         if len(self._transactions) >= self.settings.max_open:
             raise LocalProtocolError(f"{len(self._transactions)} transactions are open already")
-        own = self.take_id()
-        lock = None if key_id is None else self._lock(called, key_id, mode, now_us)
+        own = self.locks.take_id()
+        lock = None if key_id is None else self.locks.lock(called, key_id, mode, now_us)
         envelope = Envelope(own, called, self.title, None, qualifier)
         octets = build_apdu(envelope, services, lock, response_control, ed_class)
         self._send(path, octets)
@@ -344,7 +336,7 @@ class Node:
         try:
             lock = None
             if opened.security is not None:
-                lock = self._lock(apdu.calling, opened.security[0], opened.mode, now_us)
+                lock = self.locks.lock(apdu.calling, opened.security[0], opened.mode, now_us)
         except LocalProtocolError:
             self.counts["unanswered"] += 1  # the key was taken away, or is used up
             return
@@ -374,13 +366,13 @@ class Node:
         if not asked or not asked <= self.settings.tell_time_to:
             return None
         try:
-            return self._lock(apdu.calling, refusal.key_id, refusal.mode, now_us)
+            return self.locks.lock(apdu.calling, refusal.key_id, refusal.mode, now_us)
         except LocalProtocolError:
             return None  # the clock here is not set, or the key is used up
 
     def _answering(self, apdu: Apdu) -> Envelope:
         return Envelope(
-            self.take_id(),
+            self.locks.take_id(),
             apdu.calling,
             self.title,
             apdu.calling_invocation_id,
@@ -406,31 +398,6 @@ class Node:
     def _reject(self, event: MessageRejected) -> None:
         self.counts[f"rejected {event.told}"] += 1
         self._events.append(event)
-
-    def clock_set(self) -> None:
-        """The clock was set: stamps follow it, also back.
-
-        Only for a node that never uses an invocation id twice: IVs come again where the clock
-        went back, and then the id alone keeps the pair (IV, id) from repeating.
-        """
-        self._last_iv = 0
-
-    def take_id(self) -> int:
-        """Give an invocation id that was never used."""
-        own = self._next_id
-        self._next_id = own % 0xFFFFFFFF + 1
-        return own
-
-    def _lock(self, peer: ApTitle | None, key_id: int, mode: int, now_us: int) -> Lock:
-        cipher = self._keys.key(peer, key_id)
-        utc_us = self._clock.utc_us(now_us)
-        if cipher is None or utc_us is None:
-            raise LocalProtocolError("no key for this peer" if cipher is None else "clock not set")
-        if cipher.uses >= MAX_KEY_USES:
-            raise LocalProtocolError(f"key {key_id} is used up: change it")
-        # Never back: after a clock set back, ids alone keep (IV, id) from repeating.
-        self._last_iv = max(self._last_iv, utc_us // US_PER_S)
-        return Lock(cipher, key_id, self._last_iv.to_bytes(4, "big"), mode)
 
 
 def _answer_to(malformed: str) -> bytes:

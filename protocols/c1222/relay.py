@@ -496,7 +496,7 @@ class Relay:
         self.counts[f"answered {code.name}"] += 1
         if apdu.is_response or not may_answer(apdu):
             return
-        own = self.node.take_id()
+        own = self.node.locks.take_id()
         envelope = Envelope(own, apdu.calling, apdu.called, apdu.calling_invocation_id)
         self._out.append((path, build_apdu(envelope, [bytes([code]) + gathered_titles(apdu)])))
 

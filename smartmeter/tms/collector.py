@@ -174,7 +174,7 @@ class Collector:
         Invocation ids are reserved in the store, so that stamps may go back.
         """
         self._began_s = self._calendar.utc_s(now_us)
-        self.node.clock_set()
+        self.node.locks.clock_set()
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""

@@ -320,7 +320,7 @@ def test_check_33_over_restarts_and_clock_changes_no_key_and_header_pair_repeats
             header = canonified_cleartext(apdu, KEY_ID, apdu.iv or b"")
             assert header not in sent
             sent.add(header)
-        state = node.state
+        state = node.locks.state
         clock.offset_us = (clock.offset_us or 0) + step_s * 1_000_000
 
 

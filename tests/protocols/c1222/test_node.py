@@ -132,7 +132,7 @@ def test_after_a_restart_no_pair_of_iv_and_id_comes_again(step_s: int, before: i
         for _, octets in node.outgoing():
             assert octets not in sent
             sent.add(octets)
-        state = node.state
+        state = node.locks.state
         clock.offset_us = step_s * 1_000_000
 
 

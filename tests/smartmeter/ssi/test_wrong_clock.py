@@ -124,7 +124,7 @@ def test_a_tms_that_was_wrong_itself_is_followed_back() -> None:
     module = street.device.module
     assert module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
     street.calendar.set(true_us + 10 * 10**6, street.world.now_us)
-    street.host.node._last_iv = 0  # its next start
+    street.host.node.locks._last_iv = 0  # its next start
     street.run(2 * HOUR_S)
     assert module.error is ErrorCode.NONE and abs(apart_s(street)) <= 1
 
@@ -199,7 +199,7 @@ def test_a_stamp_that_is_no_time_of_whoever_takes_it_in_is_not_taken_for_one() -
     street = Street()
     street.run(10)
     street.device.restart(street.world.now_us)
-    street.host.node._last_iv = 0xFFFF0000  # a host that stamps with something else
+    street.host.node.locks._last_iv = 0xFFFF0000  # a host that stamps with something else
     street.run(60)
     module = street.device.module
     assert module.state is State.REGISTERED

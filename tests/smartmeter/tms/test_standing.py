@@ -396,7 +396,7 @@ def test_when_the_clock_is_set_back_the_tms_stamps_by_it(street: Street, version
         street.head_end.expire(street.now_us)
         street.head_end.request(street.esn, kind, "ann")
         street.go_on(60)
-        assert second <= node.state.last_iv <= second + 60
+        assert second <= node.locks.state.last_iv <= second + 60
 
 
 def test_polls_go_on_by_a_clock_that_was_set_back(street: Street) -> None:
