@@ -48,6 +48,10 @@ class IntAsSent(int):
         self.octets = octets
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and pickled with its octets."""
+        return IntAsSent, (int(self), self.octets)
+
 
 class DecimalAsSent(Decimal):
     """A decimal with the octets of a device that writes it in a way of its own."""
@@ -58,6 +62,16 @@ class DecimalAsSent(Decimal):
         """Join value and octets."""
         self = super().__new__(cls, value)
         self.octets = octets
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be pickled with its octets."""
+        return DecimalAsSent, (Decimal(self), self.octets)
+
+    def __copy__(self) -> DecimalAsSent:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> DecimalAsSent:
         return self
 
 

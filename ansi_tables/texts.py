@@ -6,6 +6,8 @@ text decodes and encodes to the same octets.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansi_tables.errors import TableValueError
 from ansi_tables.formats import DeviceFormat
 
@@ -31,6 +33,10 @@ class TextAsSent(str):
         self = super().__new__(cls, value)
         self.octets = octets
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and pickled with its octets."""
+        return TextAsSent, (str(self), self.octets)
 
 
 def coding_of(fmt: DeviceFormat) -> tuple[str, str]:

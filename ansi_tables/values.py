@@ -51,6 +51,10 @@ class TableTime:
     def __hash__(self) -> int:
         return hash(self.raw)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and pickled, one that was not read yet as well."""
+        return TableTime, (self.raw, self.value)
+
     def __repr__(self) -> str:
         return f"TableTime(raw={self.raw!r}, value={self.value!r})"
 

@@ -1,9 +1,14 @@
 """Records and times as values."""
 
+import copy
+import pickle
 from datetime import datetime
+from typing import Any
 
 import pytest
 
+from ansi_tables import Context, DeviceFormat, Layout
+from ansi_tables import fields as f
 from ansi_tables.values import Record, TableTime, UnreadTime
 
 
@@ -33,3 +38,29 @@ def test_a_time_is_read_when_it_is_asked_for() -> None:
     time = UnreadTime(b"\1", read)
     assert not asked and time.value is None and asked == [b"\1"]
     assert time == TableTime(b"\1", None) and "value=None" in repr(time)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
+)
+def test_a_decoded_record_is_copied_and_pickled_with_all_that_it_holds(copied: Any) -> None:
+    ctx = Context(DeviceFormat(char_format=3, int_format=2, ni_format1=5, ni_format2=4))
+    layout = Layout(
+        2100,
+        "",
+        f.record(
+            "TIMES" / f.array(2, f.ltime_date(ctx)),
+            "DATE" / f.date(ctx),
+            "MINUS_ZERO" / f.sint(ctx, 16),
+            "BLANKS" / f.ni(ctx, 1),
+            "SCALED" / f.ni(ctx, 2),
+            "TEXT" / f.text(ctx, 2),
+            "UNSET" / f.fixed_bcd(2),
+        ),
+    )
+    octets = bytes.fromhex("1a07140c0000 000000000000 1a3a 0080 bbbbbbbbb12d 00000080 c080 ffff")
+    whole = layout.decode(octets)
+    for value in (whole, *whole.values(), *whole.TIMES):
+        assert copied(value) == value and type(copied(value)) in (type(value), TableTime)
+    assert layout.encode(copied(whole)) == octets
+    assert layout.encode({name: copied(value) for name, value in whole.items()}) == octets
