@@ -153,6 +153,7 @@ class Access:
     locked_until_us: int = 0
     groups: int = 0
     user_id: int = 0
+    session_user: int = 0
 
     def __post_init__(self) -> None:
         self.factory = factory_rules(self.reader_password, self.master_password)
@@ -203,9 +204,17 @@ class Access:
         rule = self.rules.of(procedure & _NUMBER | _PROCEDURE)
         return rule.anyone_writes or bool(rule.write & self.groups)
 
+    def log_on(self, user_id: int) -> None:
+        """Open a session for a user, without rights."""
+        self.user_id = self.session_user = user_id
+
+    def log_out(self) -> None:
+        """Take the rights away; the session is that of its own user again."""
+        self.groups, self.user_id = 0, self.session_user
+
     def end(self) -> None:
-        """Take the rights of the session away."""
-        self.groups, self.user_id = 0, 0
+        """Take the rights of the session away, and its user."""
+        self.groups = self.user_id = self.session_user = 0
 
 
 def _bare(password: bytes) -> bytes:

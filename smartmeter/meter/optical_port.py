@@ -33,7 +33,7 @@ class OpticalPort:
 
     def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
         """Open a session; any user may, and gets no rights by it."""
-        self._meter.access.user_id = user_id
+        self._meter.access.log_on(user_id)
         return ResponseCode.ok
 
     def security(self, password: bytes, now_us: int) -> ResponseCode:

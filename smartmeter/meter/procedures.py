@@ -308,7 +308,7 @@ def _log_in(meter: Meter, given: Record, now_us: int) -> Result:
 
 
 def _log_out(meter: Meter, given: Record, now_us: int) -> Result:
-    meter.access.end()
+    meter.access.log_out()
     return DONE
 
 

@@ -239,6 +239,15 @@ def test_a_log_in_by_procedure_gives_rights_and_counts_wrong_passwords() -> None
     assert bench.meter.access.failures == 0
 
 
+def test_after_a_log_out_by_procedure_a_session_is_that_of_its_own_user_again() -> None:
+    bench = Bench(TOU)
+    bench.meter.access.log_on(5)
+    run(bench, 18, {"USER_ID": 77, "PASSWORD": b"master".ljust(20)})
+    assert bench.meter.access.groups and bench.snapshot().history()[-1].user == 77
+    run(bench, 19)
+    assert not bench.meter.access.groups and bench.snapshot().history()[-1].user == 5
+
+
 def test_a_cold_start_brings_the_factory_back() -> None:
     bench = Bench()
     factory = bench.snapshot()
