@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.access import AccessDesk, Task
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION, URGENT
@@ -38,6 +39,7 @@ from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited
@@ -329,15 +331,21 @@ class NetworkSide:
                     self._failed(self._asked, event.cause, now_us)
             elif isinstance(event, RequestArrived) and self._desk is not None:
                 items = self._desk.screen(event, now_us)
-                answered = (self._of_the_network(one, now_us) for one in items)
+                sealed = self._desk.sealed_enough(event)
+                answered = (self._of_the_network(one, sealed, now_us) for one in items)
                 self._events.append(Asked(event.token, tuple(answered), self._nodes))
             elif isinstance(event, MessageRejected):
                 self._events.append(event)
         self._ids.reserve(self._node.next_invocation_id)
 
-    def _of_the_network(self, item: bytes | Task, now_us: int) -> bytes | Task:
-        """Answer what concerns the node and not its tables: which way, and leave."""
+    def _of_the_network(self, item: bytes | Task, sealed: bool, now_us: int) -> bytes | Task:
+        """Answer what concerns the node and not its tables: which way, and leave.
+
+        A key that was not ``sealed`` on its way is nobody's.
+        """
         match item.request if isinstance(item, Task) else None:
+            case FullWrite(table) if table == DEFAULT_BASE + SsiTable.KEYS and not sealed:
+                return bytes([ResponseCode.isc])
             case Trace() as asked:
                 return answer_of_node(asked, self._factory.title)
             case Disconnect() | Deregister() as asked:

@@ -16,6 +16,7 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.identification import identification
+from protocols.c1222.security import AUTHENTICATED
 from protocols.c1222.services import Disconnect, NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
@@ -433,6 +434,19 @@ def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
     assert street.ask(own_write(SsiTable.KEYS, image)) == [b"\0"]
     assert street.ask(own_read(SsiTable.KEYS)) == [b"\5"]
     assert street.device.module.parts.keys.sending == 1
+
+
+def test_a_key_that_everybody_could_read_on_its_way_is_refused() -> None:
+    street = provisioned()
+    image = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 1, "ROLE": 0, "KEY": bytes(16)})
+    services = [own_write(SsiTable.KEYS, image), own_read(SsiTable.MODULE_STATUS)]
+    number = street.host.node.request(
+        services, FACTORY.title, "link", street.world.now_us, key_id=0, mode=AUTHENTICATED
+    )
+    street.run(60)
+    refused, status = street.host.answers[number]
+    assert refused == b"\3" and status[0] == 0
+    assert street.device.module.parts.keys.sending == 0
 
 
 def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() -> None:
