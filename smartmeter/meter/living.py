@@ -197,11 +197,13 @@ class _Profile:
         try:
             actual, status = snapshot[61], snapshot[PROFILE_STATUS].LP_STATUS_SET1
             flags = status.LP_SET_STATUS_FLAGS
+            blocks, intervals = actual.NBR_BLKS_SET1, actual.NBR_BLK_INTS_SET1
             fits = not flags.ORDER and not flags.INTERVAL_ORDER and status.NBR_VALID_BLOCKS
+            inside = blocks > status.LAST_BLOCK_ELEMENT and intervals
             interval_s = actual.MAX_INT_TIME_SET1 * MINUTE_S
-            if not fits or not interval_s or PROFILE not in snapshot.images:
+            if not (fits and inside and interval_s and PROFILE in snapshot.images):
                 return None
-            return cls(snapshot, interval_s, actual.NBR_BLKS_SET1, actual.NBR_BLK_INTS_SET1)
+            return cls(snapshot, interval_s, blocks, intervals)
         except (KeyError, AttributeError, TableError):
             return None
 

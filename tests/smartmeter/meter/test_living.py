@@ -88,6 +88,17 @@ def test_what_an_interval_of_eight_bits_cannot_hold_is_an_overflow() -> None:
         assert set(row.statuses[:-1]) == {IntervalStatus.OK}
 
 
+def test_a_profile_whose_newest_block_is_none_stands_still() -> None:
+    image = cloned("residential")
+    tables = Snapshot(image.tables)
+    status = tables[63]
+    status.LP_STATUS_SET1["LAST_BLOCK_ELEMENT"] = 0xFFFF
+    astray = {63: tables.layout(63).encode(status)}
+    moved = after(replace(image, tables={**image.tables, **astray}), PASSED_US)
+    assert moved.images[63] == astray[63] and moved.images[64] == image.tables[64]
+    assert moved.images[23] != image.tables[23]
+
+
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
     image = cloned("residential")
     assert after(image, 0).images == dict(image.tables)
