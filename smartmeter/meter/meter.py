@@ -216,16 +216,23 @@ class Meter:
             if step_us < due_us:
                 continue
             for group in self.pending.due(due_s):
-                if not self.activate(group):
-                    self.discard(group)
-                    self.conditions.set_flag("CONFIGURATION_ERROR_FLAG")
-                    now_s = self.metering.measured_us // US_PER_S
-                    self._log(EventCode.CONFIGURATION_ERROR, now_s)
+                self._come_due(group)
         kept = self.metering.advance(utc_us) or kept
         if self.switch is not None and self.switch.expire(utc_us // US_PER_S):
             self._switch_moved(EventCode.CONTROL_POINT_CHANGED_CONDITION, now_us)
         if kept:
             self._save()
+
+    def _come_due(self, group: Sequence[Waiting]) -> None:
+        """Put pending tables in force at their time, or give them up; it is nobody's session."""
+        of_session, self.programmed = self.programmed, False
+        now_s = self.metering.measured_us // US_PER_S
+        if not self.activate(group):
+            self.discard(group)
+            self.conditions.set_flag("CONFIGURATION_ERROR_FLAG")
+            self._log(EventCode.CONFIGURATION_ERROR, now_s)
+        self._tell_programmed(now_s, user_id=0)
+        self.programmed = of_session
 
     def _load(self, minute: int) -> Flow:
         return flow_at(self.settings.seed, minute, self.profile.load, self.profile.service)
@@ -505,10 +512,16 @@ class Meter:
 
     def ended(self, now_us: int) -> None:
         """Note that a session programmed the meter."""
-        if self.programmed:
-            self.programmed = False
+        if self._tell_programmed(self.clock.utc_s(now_us), self.access.user_id):
+            self._save()
+
+    def _tell_programmed(self, utc_s: int, user_id: int) -> bool:
+        """Count and log that the meter was programmed, if it was."""
+        told, self.programmed = self.programmed, False
+        if told:
             self.metering.counters[PROGRAMMED_COUNT] += 1
-            self.note(EventCode.ED_PROGRAMMED, now_us)
+            self._log(EventCode.ED_PROGRAMMED, utc_s, user_id=user_id)
+        return told
 
     # What procedures do.
 

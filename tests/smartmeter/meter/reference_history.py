@@ -317,6 +317,9 @@ class Pair:
         reference.logs.note(28 if legal else 29, reference.now, argument)
         if not legal:
             reference.logs.note(37, reference.now)
+        elif before.images[number] != self.bench.meter.images[number]:
+            reference.counters[52] += 1
+            reference.logs.note(11, reference.now)
 
     def _reprogrammed(self, before: Snapshot) -> None:
         now = self.bench.snapshot()

@@ -163,6 +163,21 @@ def test_a_pending_table_becomes_active_when_its_time_comes() -> None:
     assert EventCode.PENDING_TABLE_ACTIVATED in codes(bench)
 
 
+def test_a_meter_that_a_waiting_table_programmed_says_so_then_and_of_no_later_session() -> None:
+    bench = Bench(TOU)
+    image = bytearray(bench.meter.table(13, bench.now_us))
+    image[0] += 1
+    bench.meter.write_table(0x1000 | 13, bytes((1, 0, 0, 0, 0, 10, *image)), bench.now_us)
+    bench.wait(MINUTE_US)
+    assert codes(bench)[-2:] == [EventCode.PENDING_TABLE_ACTIVATED, EventCode.ED_PROGRAMMED]
+    line = logged_on(bench, b"reader")
+    line.run(close_session())
+    bench.now_us = line.now_us
+    told = [one.code for one in bench.snapshot().history()]
+    assert told[-1] == EventCode.COMM_TERMINATED_NORMALLY
+    assert told.count(EventCode.ED_PROGRAMMED) == 1
+
+
 @pytest.mark.parametrize("start, wanted", [((3, 7), (3, 9)), ((10, 31), (11, 2))])
 def test_a_pending_table_waits_for_what_the_clock_shows_also_over_daylight_saving(
     start: tuple[int, int], wanted: tuple[int, int]
