@@ -17,6 +17,7 @@ while the database takes nothing, and then nothing overtakes it.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sqlite3
@@ -62,6 +63,7 @@ CHECKPOINT_PAGES = 8192
 #: Where SQLite's files tell, twice, whether there is a log beside them.
 _HAS_LOG_AT = 18
 _STOP = None
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,26 @@ class Store:
             except queue.Empty:
                 pass
             if group or self._owed:
-                self._carry_out(group)
+                self._go_on_with(group)
+
+    def _go_on_with(self, group: list[_Entry]) -> None:
+        """Carry changes out; an error that nobody foresaw ends these alone, and not the thread.
+
+        Whoever waits for a change would wait for ever, and the loop with it.
+        """
+        entries = self._owed + group
+        try:
+            self._carry_out(group)
+        except Exception as error:
+            _LOG.exception("not foreseen")
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            told = f"{type(error).__name__}: {error}".split("\n")[0]
+            self.fault = StorageError(str(self.path), f"nobody foresaw {told:.200}", "see the log")
+            self._owed = []
+            for entry in entries:
+                if not entry.future.done():
+                    entry.future.set_exception(self.fault)
 
     def _carry_out(self, group: list[_Entry]) -> None:
         connection = self._writer

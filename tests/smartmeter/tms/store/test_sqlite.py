@@ -45,6 +45,28 @@ def test_who_looks_at_all_objects_of_the_program_meanwhile_ends_no_writing(
     store.close()
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_an_error_that_nobody_foresaw_ends_the_change_that_met_it_and_not_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    files = sqlite.own_files(store.path)
+    errors = [MemoryError("no room")]
+
+    def own_files(path: Path) -> object:
+        if errors:
+            raise errors.pop()
+        return files
+
+    monkeypatch.setattr(sqlite, "own_files", own_files)
+    with pytest.raises(StorageError, match="nobody foresaw MemoryError: no room; see the log"):
+        store.write(lambda c: put(c, "lost"), again).result(60)
+    assert store.fault is not None
+    store.write(lambda c: put(c, "kept")).result(60)
+    assert store.fault is None and store.number("SELECT count(*) FROM settings") == 1
+    store.close()
+
+
 def test_a_change_that_fails_is_undone_and_its_neighbours_are_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "tms.sqlite3")
 
