@@ -20,7 +20,7 @@ from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.meaning.logs import Event
 from ansi_tables.meaning.registers import Register
 from ansi_tables.meaning.scale import digits, finite_decimal
-from ansi_tables.rendering import value_text
+from ansi_tables.rendering import text_shown, value_text
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.values import Record
 from ansi_tables.words import member_meaning
@@ -55,7 +55,8 @@ def differences(old: Snapshot, new: Snapshot) -> list[Difference]:
     for name in sorted({*old.identity, *new.identity}):
         before, after = old.identity.get(name), new.identity.get(name)
         if before != after:
-            found.append(Difference(None, name, f"{before} became {after}"))
+            words = f"{text_shown(str(before))} became {text_shown(str(after))}"
+            found.append(Difference(None, text_shown(name), words))
     for number in sorted({*old.images, *new.images}):
         told = _table(old, new, number)
         found += islice(told, MAX_TOLD)

@@ -60,7 +60,7 @@ def _identity(tables: Snapshot) -> Iterator[str]:
     general, maker, name = tables.get(0), tables.get(1), tables.get(5)
     for key, value in tables.identity.items():
         if maker is None or key not in ("manufacturer", "model", "serial"):
-            yield f"{key:14s} {value}"
+            yield f"{text_shown(key):14s} {text_shown(str(value))}"
     if maker is not None:
         yield f"{'manufacturer':14s} {_text(maker.MANUFACTURER)}, model {_text(maker.ED_MODEL)}"
         yield f"{'serial number':14s} {_text(str(maker.MFG_SERIAL_NUMBER))}"

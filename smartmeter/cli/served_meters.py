@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansi_tables.rendering import text_shown
 from protocols.machine import Machine
 from protocols.transports.capture import noting
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
@@ -97,7 +98,7 @@ def _twin(image: MeterImage, options: ServedOptions, seed: int, calendar: Calend
     master = environment_password(MASTER_VARIABLE) or b"master"
     living = RunningOn(image, calendar, seed, monotonic_us()) if options.live else None
     twin = Twin(image, TwinPasswords(readers, master), living)
-    whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
+    whose = " ".join(text_shown(str(value)) for value in image.identity.values()) or "a meter"
     own = ", and the image's own" if image.passwords else ""
     text = f"twin of {whose}; {_passwords()}{own}"
     return _served(twin, text, whose, calendar if options.live else None, options)

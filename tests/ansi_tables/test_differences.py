@@ -162,6 +162,8 @@ def test_profiles_are_compared_by_their_intervals() -> None:
 def test_identities_are_compared_and_long_lists_are_counted() -> None:
     old, new = Snapshot({}, identity={"site": "A"}), Snapshot({}, identity={"site": "B"})
     assert [str(one) for one in differences(old, new)] == ["identity site: A became B"]
+    new.identity["site"] = "B\x1b[2J"
+    assert [str(one) for one in differences(old, new)] == ["identity site: A became B\\x1b[2J"]
     made = a_meter()
     put(made, 11, {"NBR_SOURCES": 200})
     put(made, 16, {})

@@ -56,6 +56,14 @@ def test_colours_are_for_a_terminal_only(image: Path) -> None:
     assert "\x1b[1mST-52" in shown
 
 
+def test_what_an_image_says_of_its_meter_cannot_command_the_terminal(tmp_path: Path) -> None:
+    told = {"note": "bench \x1b]0;title\x07", "\x1b[2Jsite": "A"}
+    (tmp_path / "meter.json").write_text(Snapshot({}, identity=told).to_json())
+    output = run("table", "--all", "--image", str(tmp_path / "meter.json")).output
+    assert "bench \\x1b]0;title\\x07" in output and "\\x1b[2Jsite" in output
+    assert not set(output) & {"\x1b", "\x07"}
+
+
 def test_a_layout_tells_offset_width_name_type_condition_and_meaning(image: Path) -> None:
     lines = run("table", "23", "--layout", "--image", str(image)).output.splitlines()
     assert lines[1].split() == ["offset", "width", "name", "type", "condition", "meaning"]
