@@ -15,7 +15,7 @@ from ansi_tables import (
     manufacturer,
 )
 from ansi_tables import layout as module
-from ansi_tables.fields import array, binary, bit_field, optional_tail, record, rest, uint
+from ansi_tables.fields import array, binary, bit_field, optional_tail, rdate, record, rest, uint
 from ansi_tables.layout import Layout
 from ansi_tables.places import Field
 
@@ -177,3 +177,12 @@ def test_what_construct_must_read_is_listed_as_far_as_it_is_known() -> None:
     assert layout.decode(b"\5\2ab") == Record(N=5, S="ab") and layout.size is None
     assert not layout.opaque and layout.encode({"N": 5, "S": "ab"}) == b"\5\2ab"
     assert not layout.has("N.M")
+
+
+def test_a_member_of_a_recurring_date_is_there_where_its_month_says_so() -> None:
+    layout = Layout(manufacturer(5), "Rule", record("RULE" / rdate(CTX)))
+    weekly, yearly = bytes([0x0E, 0x03]), bytes([0x03, 0x08])
+    assert layout.value("RULE.WEEKDAY", weekly) == 3
+    assert layout.value("RULE.DAY", yearly) == 1
+    with pytest.raises(TableValueError, match=r"MT-05 RULE.DAY at octet 0: no such bit"):
+        layout.value("RULE.DAY", weekly)

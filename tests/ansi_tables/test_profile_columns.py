@@ -1,6 +1,7 @@
 """Columns of a load profile: cases by hand, then any set against its rows one at a time."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from ansi_tables import (
     TableValueError,
     TruncatedTableError,
 )
-from ansi_tables.profile_columns import ProfileColumns, profile_columns
+from ansi_tables.numbers import RawNumber
+from ansi_tables.profile_columns import ProfileColumns, profile_columns, whole_count
 from tests.ansi_tables.profiles import Drawn, profile_context, profiles, rows_of, status_of
 
 FMT = DeviceFormat(std_tbls_used=frozenset({64}))
@@ -160,3 +162,25 @@ def test_a_set_without_its_dimensions_names_them() -> None:
     listed = DeviceFormat(std_tbls_used=frozenset((61, 62, 64)))
     with pytest.raises(MissingContextError, match="ST-61"):
         profile_columns(Context(listed), 1, b"", status_of(0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "number, count",
+    [
+        *((7, 7), (-7, -7), (Decimal("12"), 12), (2.0, 2), (Decimal("1E3"), 1000)),
+        *(
+            (RawNumber(b"\xff"), None),
+            (float("inf"), None),
+            (Decimal("1E30"), None),
+            (2.0**63, None),
+        ),
+    ],
+)
+def test_a_number_of_any_format_is_a_count_or_none(number: Any, count: int | None) -> None:
+    assert whole_count(number) == count
+
+
+@pytest.mark.parametrize("number", [Decimal("1.5"), 0.25])
+def test_a_fraction_is_no_count_and_is_not_rounded(number: Any) -> None:
+    with pytest.raises(TableValueError, match="no whole count"):
+        whole_count(number)

@@ -44,7 +44,7 @@ def test_a_time_is_read_when_it_is_asked_for() -> None:
     "copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
 )
 def test_a_decoded_record_is_copied_and_pickled_with_all_that_it_holds(copied: Any) -> None:
-    ctx = Context(DeviceFormat(char_format=3, int_format=2, ni_format1=5, ni_format2=4))
+    ctx = Context(DeviceFormat(char_format=4, int_format=2, ni_format1=5, ni_format2=4))
     layout = Layout(
         2100,
         "",
@@ -54,11 +54,11 @@ def test_a_decoded_record_is_copied_and_pickled_with_all_that_it_holds(copied: A
             "MINUS_ZERO" / f.sint(ctx, 16),
             "BLANKS" / f.ni(ctx, 1),
             "SCALED" / f.ni(ctx, 2),
-            "TEXT" / f.text(ctx, 2),
+            "TEXT" / f.text(ctx, 3),
             "UNSET" / f.fixed_bcd(2),
         ),
     )
-    octets = bytes.fromhex("1a07140c0000 000000000000 1a3a 0080 bbbbbbbbb12d 00000080 c080 ffff")
+    octets = bytes.fromhex("1a07140c0000 000000000000 1a3a 0080 bbbbbbbbb12d 00000080 410042 ffff")
     whole = layout.decode(octets)
     for value in (whole, *whole.values(), *whole.TIMES):
         assert copied(value) == value and type(copied(value)) in (type(value), TableTime)
