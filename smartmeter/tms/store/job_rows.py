@@ -14,9 +14,9 @@ from smartmeter.tms.store.sqlite import Store
 MAX_RESULT = 65_536
 #: What changes something at the SmartMeter: without the answer nobody knows whether it has.
 _CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kind.KEY)
-#: What a person ordered and may be done again goes on after a restart; so often at the most, as one
-#: of them may be what ends the program.
-MAX_TAKEN_UP = 20
+#: What a person ordered and may be done again goes on after a restart.  What was under way at so
+#: many of them does not: it may be what ends the program.
+MAX_TAKEN_UP = 100
 _GOES_ON = (
     f"requested_by!='{SYSTEM}' AND taken_up<{MAX_TAKEN_UP} AND (kind IN"
     f" ('{Kind.READ}','{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}','{Kind.KEY}')"
@@ -81,8 +81,7 @@ def end_cut_off_jobs(
         (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING),
     )
     connection.execute(
-        "UPDATE jobs SET state=?, taken_up=taken_up+1 WHERE state IN (?,?)",
-        (WAITING, WAITING, RUNNING),
+        "UPDATE jobs SET state=?, taken_up=taken_up+1 WHERE state=?", (WAITING, RUNNING)
     )
     connection.execute(
         "UPDATE meters SET state=?, cause='', state_since_s=?"

@@ -1,5 +1,5 @@
--- What a person ordered goes on after a restart of the TMS: how often it was taken up, and of an upgrade what is sent and for
--- when.  An image is there once for all who are sent it, by the digest of its file, and goes with the last of them.
+-- What a person ordered goes on after a restart of the TMS: at how many it was under way, and of an upgrade what is sent and
+-- for when.  An image is there once for all who are sent it, by the digest of its file, and goes with the last of them.
 ALTER TABLE jobs ADD COLUMN taken_up INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN image BLOB;
 ALTER TABLE jobs ADD COLUMN activation_s INTEGER NOT NULL DEFAULT 0;
