@@ -36,6 +36,7 @@ from protocols.c1222.reception import IDENTIFY, may_answer
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
+from protocols.c1222.routes import Spoken
 from protocols.c1222.security import CLEAR, check_control
 from protocols.c1222.services import DEREGISTER, encode_service
 from protocols.c1222.waiting import WaitingRoom
@@ -423,16 +424,27 @@ class Relay:
             return
         if mode < asked.mode:
             return
+        spoken = None
         if mode != CLEAR:
             title = asked.apdu.calling or answer.called
+            if answer.iv is not None:
+                number = answer.calling_invocation_id
+                spoken = Spoken(absolute(answer.calling), answer.iv, number)
         else:
             title = granted_title(answer) if asks_for(asked.apdu, REGISTER) else None
         own = absolute(self.node.title)
         if title is not None and own[: len(title.absolute)] != title.absolute:
-            self._learn_route(title, asked.came, mode != CLEAR, now_us)
+            self._learn_route(title, asked.came, mode != CLEAR, now_us, spoken)
 
-    def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
-        if not self._ways.routes.learn(title.absolute, path, proven, now_us):
+    def _learn_route(
+        self,
+        title: ApTitle,
+        path: Hashable,
+        proven: bool,
+        now_us: int,
+        spoken: Spoken | None = None,
+    ) -> None:
+        if not self._ways.routes.learn(title.absolute, path, proven, now_us, spoken):
             self.counts["refused another's title"] += 1
         else:
             self._owner.learned(title, path)

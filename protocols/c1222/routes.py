@@ -15,12 +15,30 @@ _Title = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """The answer under security that named a way: who gave it, its stamp and its id.
+
+    Whoever repeats a recorded message gets the answer that was given then, and nothing newer.
+    """
+
+    host: _Title
+    stamp: bytes
+    number: int
+
+    def is_before(self, other: Spoken) -> bool:
+        """Tell an answer that was given before the other one, or is the same."""
+        is_older = self.stamp <= other.stamp and self.number <= other.number
+        return self.host == other.host and is_older
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The path to a title, until when it counts, and whether a key has spoken for it."""
 
     path: Hashable
     due_us: int
     proven: bool
+    spoken: Spoken | None = None
 
 
 class RouteTable:
@@ -33,18 +51,28 @@ class RouteTable:
         self._routes: OrderedDict[_Title, Route] = OrderedDict()
         self._by_path: dict[Hashable, set[_Title]] = {}
 
-    def learn(self, title: _Title, path: Hashable, proven: bool, now_us: int) -> bool:
-        """Enter a way; False when a proven one over another path stands against it."""
+    def learn(
+        self,
+        title: _Title,
+        path: Hashable,
+        proven: bool,
+        now_us: int,
+        spoken: Spoken | None = None,
+    ) -> bool:
+        """Enter a way; False when one that was proven, or by a later answer, is against it."""
         self.expire(now_us)
         known = self._routes.get(title)
-        if known is not None and known.proven and not proven and known.path != path:
+        last = known.spoken if known is not None else None
+        is_old = last is not None and spoken is not None and spoken.is_before(last)
+        if known is not None and known.path != path and (is_old or (known.proven and not proven)):
             return False
+        spoken = last if is_old or spoken is None else spoken
         self.forget(title)
         while len(self._routes) >= self._capacity:
             self.forget(next(iter(self._routes)))
         # A way that was proven stays so when its node is heard in clear.
         proven = proven or (known is not None and known.proven)
-        self._routes[title] = Route(path, now_us + self._keep_us, proven)
+        self._routes[title] = Route(path, now_us + self._keep_us, proven, spoken)
         self._by_path.setdefault(path, set()).add(title)
         return True
 

@@ -11,6 +11,8 @@ from protocols.c1222.registration import Register
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import encode_service
 from protocols.c1222.ways import RelayOwner
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify
 from tests.protocols.c1222.conversation import (
     HOST,
     KEY_ID,
@@ -275,3 +277,27 @@ def test_who_cannot_be_called_either_may_still_answer_and_is_told_of_once() -> N
     assert path == "client" and items(told) == [b"\x0d"]
     relay.expire(NOW_US + 200_000_000)
     assert relay.outgoing() == []
+
+
+def test_a_recorded_message_that_comes_again_moves_no_way() -> None:
+    chain = Chain()
+    chain.links |= {("meter", "other"): ("first", "moved"), ("first", "moved"): ("meter", "other")}
+    node, identify = chain.meter.server.node, encode_request(Identify())
+
+    def speak(path: str) -> bytes:
+        node.request([identify], MASTER, path, chain.now_us, key_id=KEY_ID)
+        chain.settle()
+        return [o for who, way, o in chain.carried if (who, way) == ("meter", path)][-1]
+
+    recorded = [speak("first") for _ in range(3)]
+    for octets in recorded:
+        for relay, path, known in ((chain.first, "thief", "meter"), (chain.second, "a", "first")):
+            relay.receive(path, octets, chain.now_us)
+            chain.settle()
+            assert relay.routes()[METER.absolute] == known
+    assert [o for who, way, o in chain.carried if way == "thief"], "the kept answers still come"
+    speak("other")
+    assert chain.first.routes()[METER.absolute] == "moved", "the node itself has gone there"
+    chain.first.receive("meter", recorded[-1], chain.now_us)
+    chain.settle()
+    assert chain.first.routes()[METER.absolute] == "moved"
