@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ansi_tables import layout_for
 from ansi_tables.decades.d06_load_profile import SETS
+from ansi_tables.errors import TableError
 from ansi_tables.profile_blocks import (
     ProfileShape,
     daylight_saving,
@@ -122,11 +123,12 @@ def profile_sets(meter: MeterContext) -> tuple[int, ...]:
 def ring_shapes(meter: MeterContext) -> dict[str, list[int]]:
     """Give how large the rings are, by set number; one that is made anew holds nothing of before.
 
-    Empty where the meter does not tell.
+    Empty where the meter does not tell, or tells what cannot be understood.
     """
-    if DIMENSIONS not in meter.images:
+    try:
+        told = meter.context.table(DIMENSIONS)
+    except TableError:
         return {}
-    told = meter.context.table(DIMENSIONS)
     return {
         str(set_nbr): [int(told[f"{name}_SET{set_nbr}"]) for name in _SIZES]
         for set_nbr in profile_sets(meter)

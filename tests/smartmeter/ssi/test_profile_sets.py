@@ -19,6 +19,7 @@ from tests.smartmeter.ssi.host import (
     raise_alarms,
     schedule,
     schedules,
+    script_table,
     small_outbox,
 )
 
@@ -146,3 +147,14 @@ def test_intervals_of_a_set_can_be_asked_for_and_of_none_that_the_meter_lacks() 
     assert [one["VALUES"] for one in part["INTERVALS"]] == [values for _, _, values in wanted]
     missing = command(Command.SELECT_INTERVALS, SET=3, FIRST_SEQUENCE=0, COUNT=3)
     assert street.ask(own_write(SsiTable.COMMAND, missing)) == [bytes([ResponseCode.onp])]
+
+
+def test_a_meter_whose_load_profile_has_no_shape_gives_everything_else() -> None:
+    street = provisioned("residential-tou")
+    shape = script_table(street, 61)
+    shape[0] = shape[0][:-1]
+    street.device.restart(street.world.now_us)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=0, TABLES=[23])))
+    street.run(HOUR_S)
+    assert [n for report in street.host.reports for n, _ in report.parts].count(23) == 4
