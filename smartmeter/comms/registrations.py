@@ -24,7 +24,7 @@ MAX_FILE_OCTETS = 1 << 28
 #: Lines beyond what the list holds, after which the file is written anew.
 SLACK_LINES = 10_000
 #: What a line is that says something else than it was written with.
-DAMAGES = (ValueError, KeyError, TypeError, AttributeError, ProtocolError)
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, RecursionError, ProtocolError)
 
 
 class RegistrationFile:
@@ -47,17 +47,20 @@ class RegistrationFile:
             if self._path.exists():
                 if self._path.stat().st_size > MAX_FILE_OCTETS:
                     raise StorageError(str(self._path), "is far too large", "move it away")
-                for line in self._path.read_bytes().split(b"\n")[:-1]:
+                lines = self._path.read_bytes().split(b"\n")[:-1]
+                for number, line in enumerate(lines, 1):
                     try:
                         self._apply(json.loads(line), entries)
-                    except DAMAGES:
+                    except DAMAGES as error:
                         if not leaves_out:
-                            raise
+                            fault = f"line {number} is damaged"
+                            raise StorageError(str(self._path), fault, "move it away") from error
                         self.left_out += 1
             kept = list(entries.values())
             self._rewrite(kept)
-        except (OSError, *DAMAGES) as error:
-            raise StorageError(str(self._path), str(error), "move the file away") from error
+        except OSError as error:
+            remedy = "check the folder, its rights and its space"
+            raise StorageError(str(self._path), str(error.strerror), remedy) from error
         return kept
 
     def write(self, changes: Iterable[Change], entries: Iterable[Entry]) -> None:
@@ -74,7 +77,7 @@ class RegistrationFile:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise StorageError(str(self._path), str(error), "free some space") from error
+            raise StorageError(str(self._path), str(error.strerror), "free some space") from error
 
     def close(self) -> None:
         """End."""

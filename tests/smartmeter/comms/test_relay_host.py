@@ -1,6 +1,7 @@
 """Relays as hosts: a chain in front of a TMS, kill -9, a damaged file, a TMS that is gone."""
 
 import asyncio
+import resource
 import signal
 import socket
 import subprocess
@@ -398,9 +399,28 @@ def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_p
     path.write_bytes(path.read_bytes() + b'{"present": tr')
     # Another process: its monotonic clock began a second later.
     assert RegistrationFile(path, 1_000_000).load()[0].lapses_us == 4_000_000
-    path.write_bytes(b"no json\n")
-    with pytest.raises(StorageError, match="move the file away"):
-        RegistrationFile(path, 0).load()
+    whole = path.read_bytes()
+    for damaged in (b"no json", b"\xff\xfe", b"[]", b"[" * 20_000, whole[:1] + whole[2:-1]):
+        path.write_bytes(whole + damaged + b"\n")
+        with pytest.raises(StorageError, match=r"r\.jsonl: line 2 is damaged; move it away"):
+            RegistrationFile(path, 0).load()
+
+
+def test_a_list_for_which_there_is_no_room_is_not_told_to_be_moved_away(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RegistrationFile(path, 0)
+    file.load()
+    entry = Entry(ApTitle.parse(".7.1"), None, 32, 64, b"SMOP", b"", None)
+    file.write([Change(entry, True)], [])
+    file.close()
+    whole, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="its space") as told:
+            RegistrationFile(path, 0).load()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "Errno" not in str(told.value) and path.read_bytes() == whole
 
 
 def test_wrong_use_is_told_with_the_remedy() -> None:
