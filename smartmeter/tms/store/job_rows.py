@@ -46,8 +46,12 @@ def store_upgrades(
         "UPDATE jobs SET image=?, activation_s=? WHERE id=?",
         [(digest, activation_s, number) for number in numbers],
     )
-    if numbers:
-        connection.execute("INSERT OR REPLACE INTO upgrade_images VALUES (?,?)", (digest, file))
+    if numbers:  # megabytes, which are not written again for each order of the same image
+        connection.execute(
+            "INSERT OR REPLACE INTO upgrade_images SELECT ?1, ?2 WHERE NOT EXISTS"
+            " (SELECT 1 FROM upgrade_images WHERE digest=?1 AND file=?2)",
+            (digest, file),
+        )
     return numbers
 
 

@@ -1,5 +1,6 @@
 """What a person ordered goes on after a restart of the TMS, under its number and to its end."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -216,6 +217,16 @@ def test_what_is_asked_is_asked_when_the_meter_has_come_again() -> None:
     [cause] = street.store.read("SELECT cause FROM jobs WHERE id=?", numbers[0])
     text = "by bob; what had gone out before the TMS was restarted, or since, is not taken back"
     assert cause[0] == text
+
+
+def test_an_image_is_written_once_however_many_orders_there_are_to_send_it() -> None:
+    street = Street()
+    counts = [street.store.write_now(lambda c: c.total_changes)]
+    for factory in street.factories:
+        street.head_end.upgrade([factory.esn], IMAGE, 0, "ann")
+        counts.append(street.store.write_now(lambda c: c.total_changes))
+    first, *others = (after - before for before, after in pairwise(counts))
+    assert others == [first - 1] * 2
 
 
 def test_an_image_is_kept_no_longer_than_somebody_is_sent_it() -> None:
