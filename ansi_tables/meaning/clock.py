@@ -97,6 +97,8 @@ class ClockRules:
         value = stored.value
         if not self.dst_applied or not isinstance(value, datetime):
             return False
+        if value.tzinfo is not None and self.counts_are_utc:
+            return False
         civil = self._civil(value.replace(tzinfo=None))
         return self._in_force(civil, 0) and not self._in_force(civil, self.dst_min)
 

@@ -152,6 +152,14 @@ def test_of_an_hour_that_comes_twice_the_first_is_meant_unless_the_meter_says() 
     assert rules.moment(stored, dst=False) == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("moment", [datetime(2026, 11, 1, 1, 30), datetime(9999, 12, 31, 23)])
+@pytest.mark.parametrize("zone_min", [-300, 300])
+def test_a_count_of_utc_is_of_no_hour_that_comes_twice(moment: datetime, zone_min: int) -> None:
+    dates = DaylightDates(yearly=((3, 8, True), (11, 1, False)), on_at=time(2), off_at=time(2))
+    rules = ClockRules(zone_min, 60, dst_applied=True, dates=dates)
+    assert not rules.comes_twice(TableTime(b"", moment.replace(tzinfo=UTC)))
+
+
 @pytest.mark.parametrize("change", [datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6)])
 def test_the_dates_are_civil_ones_on_a_clock_that_lacks_its_zone_and_has_daylight_saving(
     change: datetime,
