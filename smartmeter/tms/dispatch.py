@@ -64,8 +64,10 @@ class Dispatch:
             else:
                 transaction = source.ask(job.esn, event.services, now_us)
         except (LocalProtocolError, KeyError) as error:
-            is_first = job.is_taken_up and job.tries == 1
-            self._jobs.failed(job, str(error), now_us, COME_AGAIN_US if is_first else None)
+            pause_us = None
+            if job.may_wait:  # what was tried until then, as calls, does not count
+                job.may_wait, job.tries, pause_us = False, 0, COME_AGAIN_US
+            self._jobs.failed(job, str(error), now_us, pause_us)
             return
         if job.kind in POLLS:
             self._figures.polls += 1

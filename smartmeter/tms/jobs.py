@@ -57,6 +57,8 @@ class Job:
     answered: bool = False
     #: A program before this one began it, and nobody knows what had gone out for it by then.
     is_taken_up: bool = False
+    #: The SmartMeter may not have come again since, and is waited for, once.
+    may_wait: bool = False
     #: What the owner wants back when the job has ended.
     about: object = None
 

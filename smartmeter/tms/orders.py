@@ -120,7 +120,7 @@ class Orders:
             number, esn, done = row["id"], row["esn"], (row["attempts"], row["polls"])
             job = Job(number, esn, row["kind"], exchanges.ping, row["requested_by"])
             job.attempts, job.polls = done
-            job.is_taken_up = True
+            job.is_taken_up = job.may_wait = True
             try:
                 job.script = self._script_again(row)
             except SettingsError as error:

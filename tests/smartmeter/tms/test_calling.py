@@ -128,6 +128,24 @@ def test_where_a_datagram_with_a_registration_came_from_is_kept_over_a_restart()
     assert again.native_address(FACTORY.title) == source
 
 
+def test_an_order_waits_after_a_restart_though_the_call_failed_and_then_calls_again() -> None:
+    office = Switchboard()
+    former = office.head_end
+    number = former.request(FACTORY.esn, Kind.READ, "ann")
+    again = HeadEnd(former.store, former.calendar, former.template, office.later.append)
+    again.collector.seek = former.collector.seek
+    again.load(0)
+    office.head_end = again
+    assert office.later_by(0) == [] and len(office.called) == 1
+    again.way_lost(FACTORY.title)
+    for _ in range(15):
+        office.later_by(60 * US_PER_S)
+    assert office.job(number)[:2] == ("waiting", "not connected") and len(office.called) == 1
+    for _ in range(3):
+        office.later_by(60 * US_PER_S)
+    assert office.job(number)[:2] == ("waiting", "is being called") and len(office.called) == 2
+
+
 def test_who_is_found_only_where_it_was_silent_is_woken() -> None:
     office = Switchboard()
     store, number = office.head_end.store, "+15557654321"
