@@ -29,6 +29,9 @@ def decode_frame(octets: bytes) -> dict[str, Any]:
         packet = decode_packet(octets)
     except RemoteProtocolError as error:
         raise FrameError(str(error), decoded) from error
+    if data_format := decoded["data_format"]:
+        whose = ", as on C12.22's local port," if data_format == 1 else ""
+        raise FrameError(f"data format {data_format}{whose} is not C12.18's, which is 0", decoded)
     if not packet.is_legal or (packet.is_multi and packet.is_first and not packet.seq_nbr):
         raise FrameError("length, control and sequence number do not go together", decoded)
     if packet.is_multi:

@@ -30,6 +30,11 @@ def test_a_frame_decodes_to_its_fields_or_is_refused_with_a_reason(frame: dict[s
     assert {**decoded, "psem": ""} == {**frame["decoded"], "psem": ""}
 
 
+def test_a_packet_of_the_local_port_of_c1222_is_called_that() -> None:
+    with pytest.raises(FrameError, match=r"C12\.22's local port"):
+        decode_frame(bytes.fromhex("EE000100000172C06A"))  # get configuration
+
+
 @given(st.binary(max_size=80) | st.binary(max_size=80).map(lambda tail: b"\xee\0\0\0\0\1" + tail))
 def test_any_octets_decode_or_are_refused(octets: bytes) -> None:
     try:
