@@ -72,9 +72,10 @@ class Voltages:
         return found
 
     def learn(self, verdict: Verdict, meter: MeterContext) -> None:
-        """Take the voltage that was seen as what is nominal."""
-        seen_v = scaled(verdict.monitor, verdict.value, meter.images)
-        self._memory.nominal_v[verdict.monitor["PATH"]] = nominal_v(seen_v)
+        """Take the voltage that was seen as what is nominal; of kilovolts a fraction counts."""
+        path = verdict.monitor["PATH"]
+        value = layout_for(PRESENT_VALUES, meter.context).value_at(path, verdict.octets)
+        self._memory.nominal_v[path] = nominal_v(scaled(verdict.monitor, value, meter.images))
 
 
 def _paths(meter: MeterContext) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansi_tables import layout_for
 from ansi_tables.ssi_tables import AlarmSource, Cause, Condition, ModuleAlarm, SsiTable
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
@@ -494,3 +495,22 @@ def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> N
 )
 def test_a_voltage_is_taken_as_the_customary_one_next_to_it(seen: str, meant: int) -> None:
     assert nominal_v(Fraction(seen)) == meant
+
+
+def test_a_nominal_voltage_is_learned_of_a_meter_that_shows_kilovolts() -> None:
+    street = Street(meter=MeterSettings(profile=PROFILES["unusual"]))
+    street.run(10)
+    meter = street.device.module.meter
+    assert meter is not None
+    layout, units = layout_for(12, meter.context), script_table(street, 12)
+    told = layout.decode(units[0])
+    for unit in told.UOM_ENTRY:
+        unit["MULTIPLIER"] = 2  # 10 ** 3
+    units[0] = layout.encode(told)
+    at, width = layout_for(28, meter.context).field("PRESENT_VALUE.0")
+    values = script_table(street, 28)
+    values[0] = values[0][:at] + b"0.277".rjust(width) + values[0][at + width :]
+    street.device.restart(street.world.now_us)
+    street.provision(OUTAGE={**OUTAGE, "SAG_PERMILLE": 900, "NOMINAL_V": 0})
+    street.run(60)
+    assert street.device.module.parts.memory.seen.nominal_v == {"PRESENT_VALUE.0": 277}
