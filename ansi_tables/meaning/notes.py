@@ -15,13 +15,7 @@ from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.scale import digits
 from ansi_tables.meaning.sources import ENTRIES, source
-from ansi_tables.procedures import (
-    Initiate,
-    Outcome,
-    decode_initiate,
-    decode_response,
-    procedure_name,
-)
+from ansi_tables.procedures import decode_initiate, decode_response, procedure_name
 from ansi_tables.rendering import value_text
 from ansi_tables.values import Record
 
@@ -56,15 +50,15 @@ def notes_on(tables: Snapshot, number: int) -> Mapping[str, str]:
 
 
 def _procedure(tables: Snapshot, number: int) -> Notes:
-    image, context = tables.images[number], tables.context
-    call: Initiate | Outcome
-    if number == 7:
-        call = decode_initiate(image, context)
-        yield "PARM_RCD", _members(call.parameters)
-    else:
-        call = decode_response(image, context)
-        yield "RESP_DATA_RCD", _members(call.result)
-    yield "PROC", procedure_name(call.number, call.manufacturer)
+    image, context, what = tables.images[number], tables.context, tables[number].PROC
+    yield "PROC", procedure_name(what.TBL_PROC_NBR, bool(what.STD_VS_MFG_FLAG))
+    if number == 8:
+        yield "RESP_DATA_RCD", _members(decode_response(image, context).result)
+        return
+    try:
+        yield "PARM_RCD", _members(decode_initiate(image, context).parameters)
+    except TableError as error:
+        yield "PARM_RCD", str(error)  # why a meter refuses the call
 
 
 def _members(value: Any) -> str:

@@ -47,6 +47,17 @@ def test_a_call_of_a_procedure_and_its_answer_are_told() -> None:
     assert notes_on(meter, 7)["PARM_RCD"] == ""
 
 
+@pytest.mark.parametrize(
+    "call, fault",
+    [("0900010599", "1 octets more than REMOTE_RESET takes"), ("090001", "1 octets, 0 are there")],
+)
+def test_parameters_that_do_not_fit_their_procedure_are_told_with_its_name(
+    call: str, fault: str
+) -> None:
+    told = notes_on(Snapshot({**METER.images, 7: bytes.fromhex(call)}), 7)
+    assert told["PROC"] == "REMOTE_RESET" and fault in told["PARM_RCD"]
+
+
 def test_the_clock_in_the_second_of_two_equal_hours_is_told_as_it_says_itself() -> None:
     meter = Snapshot(METER.images)
     meter.images[52] = bytes([26, 11, 1, 1, 30, 0, METER.images[52][6] & ~8])
