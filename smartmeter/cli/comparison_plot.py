@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.whole_file import save_whole
 from smartmeter.simulation.polling import Figures
 
 KINDS = (".svg", ".png", ".pdf")
@@ -56,8 +58,10 @@ def write_plot(name: str, found: list[Figures], told: str) -> None:
         axes.grid(alpha=0.3)
     lines, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=4)
+    path, drawn = Path(name), BytesIO()
+    figure.savefig(drawn, dpi=120, format=path.suffix[1:].lower())
     try:
-        figure.savefig(name, dpi=120)
+        save_whole(path, drawn.getvalue())
     except OSError as error:
         raise SettingsError("--plot", f"{name}: {error.strerror}", "choose another file") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -24,13 +23,14 @@ from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
-from smartmeter.base.file import read_text, replacing
+from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal, journal_of
 from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.tls import dialling_tls_options
+from smartmeter.cli.whole_file import save_whole
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import CALL_GROUP, GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -54,8 +54,6 @@ READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_PASSWORD", "SMARTMETER_MASTER_PAS
 MAX_FILE_OCTETS = 64 << 20
 #: The option of each form of a report, and what makes it.
 _REPORTS = {"json_file": Report.to_json, "junit_file": to_junit, "html_file": to_html}
-#: What a file system says that has no room, for all or for this user.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @click.command()
@@ -346,7 +344,7 @@ def _end(report: Report, options: dict[str, Any]) -> int:
     for key, make in _REPORTS.items():
         if options.get(key):
             try:
-                _save(Path(options[key]), make(report))
+                save_whole(Path(options[key]), make(report).encode())
             except OSError as error:
                 told = str(error.strerror)
                 failed.append(SmartMeterError(options[key], told, "choose another file"))
@@ -354,19 +352,6 @@ def _end(report: Report, options: dict[str, Any]) -> int:
     if failed:
         raise failed[0]
     return 1 if report.failed else 0
-
-
-def _save(path: Path, text: str) -> None:
-    """Write a report; what stood there stays where there is no room for it."""
-    if not path.exists() or path.is_file():
-        try:
-            with replacing(path, 0o666) as beside:
-                beside.write_text(text, encoding="utf-8")
-            return
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise
-    path.write_text(text, encoding="utf-8")  # a device, or a file in a folder that takes no other
 
 
 def _text(file: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,8 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import replacing
 
 STANDARD_OUTPUT = "-"
+#: What a file system says that has no room, for all or for this user.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -44,3 +47,19 @@ def whole_file(option: str, name: str) -> Iterator[TextIO]:
     with whole_path(option, name) as path, path.open("w", encoding="utf-8", newline="\n") as out:
         yield out
         out.flush()
+
+
+def save_whole(path: Path, octets: bytes) -> None:
+    """Write what a long run came to; OSError where there is no room, and what stood there stays.
+
+    A device, and a file in a folder that takes no other, is filled as it is: the work is not lost.
+    """
+    if not path.exists() or path.is_file():
+        try:
+            with replacing(path, 0o666) as beside:
+                beside.write_bytes(octets)
+            return
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+    path.write_bytes(octets)

@@ -1,6 +1,7 @@
 """Both ways of reading over the same links and faults: what each comes to, and how it is told."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,16 @@ def test_a_plot_has_a_line_for_each_way_and_rate_and_says_where_there_is_nothing
     for text in ("exception, 1200 bit/s", "polling, 9600 bit/s", "four cases", "none"):
         assert f"<!-- {text} -->" in drawn or text in drawn
     write_plot(str(tmp_path / "ways.png"), found, "")
-    assert (tmp_path / "ways.png").read_bytes().startswith(b"\x89PNG")
+    drawn_before = (tmp_path / "ways.png").read_bytes()
+    assert drawn_before.startswith(b"\x89PNG")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        with pytest.raises(SettingsError, match=r"ways\.png: File too large"):
+            write_plot(str(tmp_path / "ways.png"), found, "there is no room")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "ways.png").read_bytes() == drawn_before
 
 
 def test_no_two_ways_and_rates_are_drawn_alike() -> None:
