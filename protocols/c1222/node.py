@@ -195,8 +195,8 @@ class Node:
             self._refuse(path, error.apdu, segmentation_error(offset, size))
             self._reject(MessageRejected(path, error.apdu.calling, error.reason, error.told))
         except ApduRejected as error:
-            calling = apdu.calling if apdu is not None else None
-            self._reject(MessageRejected(path, calling, error.reason, error.told))
+            calling, called = (apdu.calling, apdu.called) if apdu is not None else (None, None)
+            self._reject(MessageRejected(path, calling, error.reason, error.told, called))
 
     def path_closed(self, path: Hashable) -> None:
         """A path has gone for good: nothing is kept for it."""

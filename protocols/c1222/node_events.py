@@ -125,6 +125,7 @@ class MessageRejected(Event):
     calling: ApTitle | None
     reason: str
     told: str = field(default="", compare=False)
+    called: ApTitle | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 
 from ansi_tables.errors import TableError
+from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import TEST
 from protocols.c1222.identification import answer_of_node
@@ -266,16 +267,17 @@ class Collector:
                 self._rejected(event, now_us)
 
     def _rejected(self, event: MessageRejected, now_us: int) -> None:
-        if event.reason == "repeated" or self._went_on(event.reason, now_us):
+        if event.reason == "repeated" or self._went_on(event, now_us):
             return
         esn = self._meters.esn(event.calling)
         self._refuse(event, event.told, event.calling is not None and esn is None)
         if esn is not None and event.reason == "unknown-key-id":
             self._events.append(KeyLost(esn))
 
-    def _went_on(self, reason: str, now_us: int) -> bool:
-        """Tell whether what the own node has no use for was somebody else's, and went on."""
-        if reason not in _ELSEWHERE or self._current is None:
+    def _went_on(self, event: MessageRejected, now_us: int) -> bool:
+        """Tell whether what the own node has no use for was somebody else's too, and went on."""
+        is_to_many = event.called is not None and is_group(event.called)
+        if self._current is None or not (is_to_many or event.reason in _ELSEWHERE):
             return False
         return self.relay.forward(*self._current, now_us)
 

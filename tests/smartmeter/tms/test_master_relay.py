@@ -52,7 +52,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
-from tests.protocols.c1222.conversation import items, request
+from tests.protocols.c1222.conversation import items, lock, request
 from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
@@ -405,6 +405,18 @@ async def test_a_question_to_all_is_answered_here_and_goes_to_all_nodes(tms: Tms
                 pass
         writer.close()
         assert decode_apdu(found[0]).calling == HOST_TITLE
+
+
+async def test_a_question_to_all_that_only_others_can_open_goes_to_them(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        assert (await meter.register())[0] == 0
+        _, writer = await asyncio.open_connection(*tms.address)
+        ask = [encode_request(Identify())]
+        writer.write(request(ask, lock=lock(key_id=7), called=ApTitle.parse(".0")))
+        refused = await meter.hear(MessageRejected)
+        assert refused.calling == ApTitle.parse(".5") and refused.reason == "unknown-key-id"
+        writer.close()
+    assert tms.head_end.figures.refused == 0, "it was not for the TMS alone"
 
 
 async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
