@@ -149,4 +149,4 @@ def _history(port: str, tables: Snapshot, used: Container[int], locked: list[int
 def _filled(entries: int, noted: int) -> str:
     """Say in how many days sessions that leave ``noted`` entries each overwrite all."""
     days = Fraction(entries, (SESSIONS_DAY + DAY_S // WATCH_PERIOD_S) * noted)
-    return f"{entries} entries are overwritten in {float(days):.2g} days ({round(days * DAY_S)} s)"
+    return f"{entries} entries are overwritten in {float(days):.5f} days ({round(days * DAY_S)} s)"

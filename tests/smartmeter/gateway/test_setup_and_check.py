@@ -30,7 +30,7 @@ from smartmeter.gateway.setup import Found, write_files
 from smartmeter.gateway.sinks.settings import Sinks
 from smartmeter.gateway.status_socket import answers, ask_status
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.profiles import PROFILES, draw_profile
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.sqlite import FILE_NAME
 from tests.smartmeter.cli.served import meter_process, smartmeter
@@ -297,6 +297,14 @@ def test_a_history_log_that_is_locked_is_not_said_to_be_none(
     known: dict[str, Any] = {"used": (71, 73), "locked": []} | fields
     found = _history("port", Snapshot({}), **known)
     assert told in found.text and not found.wrong
+
+
+def test_how_soon_a_short_history_log_is_full_is_told_in_plain_digits() -> None:
+    meter = Meter(MeterSettings(profile=draw_profile(4)), MemoryNvram(), Calendar(US_PER_S), 0)
+    used = (0, 71, 73)
+    tables = Snapshot({number: meter.table(number, 0) for number in used})
+    found = _history("port", tables, used, [])
+    assert "5 entries are overwritten in 0.00006 days (5 s)" in found.text and not found.wrong
 
 
 def test_a_meter_that_cannot_be_told_from_another_is_told_of() -> None:
