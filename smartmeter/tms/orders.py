@@ -117,17 +117,17 @@ class Orders:
         """
         utc_s, now_us = self._now()
         for row in open_jobs(self._store):
-            number, esn, done = row["id"], row["esn"], (row["attempts"], row["polls"])
-            job = Job(number, esn, row["kind"], exchanges.ping, row["requested_by"])
-            job.attempts, job.polls = done
-            job.is_taken_up = job.may_wait = True
+            number, done = row["id"], (row["attempts"], row["polls"])
             try:
-                job.script = self._script_again(row)
+                script = self._script_again(row)
             except SettingsError as error:
                 end = (FAILED, str(error), utc_s, *done, "")
                 self._store.write(partial(update_job, number=number, row=end), again=True)
                 continue
-            job.max_attempts = _ATTEMPTS.get(job.kind, MAX_ATTEMPTS)
+            attempts = _ATTEMPTS.get(row["kind"], MAX_ATTEMPTS)
+            job = Job(number, row["esn"], row["kind"], script, row["requested_by"], attempts)
+            job.attempts, job.polls = done
+            job.is_taken_up = job.may_wait = True
             self._jobs.submit(job, now_us)
 
     def _script_again(self, row: sqlite3.Row) -> Callable[[], Exchange[Any]]:
