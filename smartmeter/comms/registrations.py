@@ -45,6 +45,8 @@ class RegistrationFile:
         entries: dict[str, Entry] = {}
         try:
             if self._path.exists():
+                if not self._path.is_file():  # a pipe or a device may have no end
+                    raise StorageError(str(self._path), "is no file", "move it away")
                 if self._path.stat().st_size > MAX_FILE_OCTETS:
                     raise StorageError(str(self._path), "is far too large", "move it away")
                 lines = self._path.read_bytes().split(b"\n")[:-1]

@@ -1,6 +1,7 @@
 """Relays as hosts: a chain in front of a TMS, kill -9, a damaged file, a TMS that is gone."""
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -404,6 +405,13 @@ def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_p
         path.write_bytes(whole + damaged + b"\n")
         with pytest.raises(StorageError, match=r"r\.jsonl: line 2 is damaged; move it away"):
             RegistrationFile(path, 0).load()
+
+
+@pytest.mark.parametrize("leads_to", [os.devnull, "/"])
+def test_a_list_that_is_no_file_is_told_and_not_read(tmp_path: Path, leads_to: str) -> None:
+    (tmp_path / "r.jsonl").symlink_to(leads_to)
+    with pytest.raises(StorageError, match=r"r\.jsonl: is no file; move it away"):
+        RegistrationFile(tmp_path / "r.jsonl", 0).load()
 
 
 def test_a_list_for_which_there_is_no_room_is_not_told_to_be_moved_away(tmp_path: Path) -> None:
