@@ -574,6 +574,9 @@ class Meter:
             return
         memory.restore(self, state, self._nvram.get, now_us)
         self.access.lock(now_us)
+        # A session that programmed has ended with the processor.
+        if self._tell_programmed(self.metering.measured_us // US_PER_S, user_id=0):
+            self._save()
         utc_us = self.clock.utc_us(now_us)
         if utc_us < self.metering.measured_us:
             # The host's clock has gone back: ours was restored as it was set.

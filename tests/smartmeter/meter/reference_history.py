@@ -45,6 +45,8 @@ class Pair:
         self.position, self.moved = "closed", 0
         #: The table that waits: when, its number, its image.
         self.waiting: tuple[int, int, bytes] | None = None
+        #: A session has programmed the meter, and has not ended.
+        self.programmed = False
         self.seed, self.profile = seed, profile
         self.reference = Reference(
             self.bench.snapshot(),
@@ -95,6 +97,8 @@ class Pair:
         """Off and on; half the time the processor starts anew, as from a dead supply."""
         seconds = chance.choice((1, 30, 600, 4000, 30_000, 200_000)) + chance.randrange(60)
         bench, before, legal = self.bench, self.bench.snapshot(), self._waiting_is_legal()
+        bench.meter.ended(bench.now_us)
+        self._session_ended()
         bench.meter.mains(False, bench.now_us)
         bench.now_us += seconds * US_PER_S
         if chance.random() < 0.5:
@@ -108,6 +112,13 @@ class Pair:
 
     def kill(self, chance: Random) -> None:
         self.bench.start()
+        self._session_ended()
+
+    def _session_ended(self) -> None:
+        if self.programmed:
+            self.programmed = False
+            self.reference.counters[52] += 1
+            self.reference.logs.note(11, self.reference.now)
 
     # Procedures.
 
@@ -343,6 +354,7 @@ class Pair:
         except Refused:
             return
         self._reprogrammed(tables)
+        self.programmed |= tables.images[number] != image
         order = self.bench.meter.program.formats.data_order
         self.reference.logs.note(10, self.reference.now, number.to_bytes(2, order), number)
 

@@ -96,6 +96,19 @@ def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed(
     assert [event.code for event in bench.snapshot().events()[-2:]] == [1, 2]
 
 
+def test_a_meter_that_was_killed_while_it_was_programmed_says_so_and_of_no_later_session() -> None:
+    bench = Bench(profile_named("residential-tou"))
+    line = logged_on(bench, b"master")
+    image = bytearray(bench.meter.table(13, bench.now_us))
+    image[0] += 1
+    line.run(write_table(13, bytes(image), line.client.limits))
+    for _ in range(2):
+        bench.start()
+    assert [event.code for event in bench.snapshot().history()[-2:]] == [10, 11]
+    bench.meter.ended(line.now_us)
+    assert [event.code for event in bench.snapshot().history()[-2:]] == [10, 11]
+
+
 def test_the_load_profile_table_shows_what_the_book_says() -> None:
     bench = Bench()
     bench.wait(40 * HOUR_US)
