@@ -33,6 +33,8 @@ KEEPALIVE = (
     ("TCP_KEEPCNT", 3),
     ("TCP_USER_TIMEOUT", 120_000),
 )
+#: What is said of an address that this computer does not have.
+_LACKING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 #: Interfaces on which groups are joined.
 MAX_INTERFACES = 64
 
@@ -40,7 +42,8 @@ MAX_INTERFACES = 64
 def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
     """Give bound sockets for a host, one for each of its addresses; OSError when there is none.
 
-    Port 0 takes a free one, the same for all.  ``kind`` is SOCK_STREAM or SOCK_DGRAM.
+    One that this computer lacks is left out: ``localhost`` is ``::1``, too, where IPv6 is switched
+    off.  Port 0 takes a free one, the same for all.  ``kind`` is SOCK_STREAM or SOCK_DGRAM.
     """
     if host in ANY:
         if socket.has_dualstack_ipv6():
@@ -48,14 +51,20 @@ def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
         return [_bound(socket.AF_INET, kind, ("0.0.0.0", port))]
     found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
     made: list[socket.socket] = []
-    try:
-        for family, _, _, _, address in dict.fromkeys(found):
+    lacking: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
             made.append(_bound(family, kind, (address[0], port, *address[2:])))
+        except OSError as error:
+            if error.errno not in _LACKING:
+                for one in made:
+                    one.close()
+                raise
+            lacking = error
+        else:
             port = made[0].getsockname()[1]
-    except OSError:
-        for one in made:
-            one.close()
-        raise
+    if not made and lacking is not None:
+        raise lacking
     return made
 
 

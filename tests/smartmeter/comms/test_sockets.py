@@ -48,6 +48,22 @@ async def test_an_address_that_is_taken_leaves_no_socket_behind() -> None:
     taken.close()
 
 
+def test_of_a_name_the_addresses_that_the_computer_has_are_listened_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container where IPv6 is off, whose list of hosts names ::1 for localhost."""
+    lacking = socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0)
+    there = socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)
+    found = [lacking, there]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: found)
+    [made] = sockets.listening_sockets("localhost", 0, socket.SOCK_STREAM)
+    assert made.getsockname()[0] == "127.0.0.1"
+    made.close()
+    found.pop()
+    with pytest.raises(OSError):
+        sockets.listening_sockets("localhost", 0, socket.SOCK_STREAM)
+
+
 def _link() -> str:
     """Give an interface that carries multicast; loopback alone does not."""
     names = [name for _, name in socket.if_nameindex()]
