@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from smartmeter.comms.sockets import cannot_listen
+from smartmeter.base.address import shown
+from smartmeter.comms.sockets import cannot_listen, listening_sockets
 
 MAX_REQUEST_OCTETS = 8192
 REQUEST_TIMEOUT_S = 5.0
@@ -71,28 +73,28 @@ class MetricsServer:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Collector(families))
         self._text: Callable[[], bytes] = lambda: generate_latest(registry)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def start(self, host: str, port: int) -> None:
         """Listen; SettingsError when the address is taken."""
         try:
-            self._server = await asyncio.start_server(
-                self._serve, host, port, limit=MAX_REQUEST_OCTETS
-            )
+            for bound in listening_sockets(host, port, socket.SOCK_STREAM):
+                made = await asyncio.start_server(self._serve, sock=bound, limit=MAX_REQUEST_OCTETS)
+                self._servers.append(made)
         except OSError as error:
-            raise cannot_listen(f"metrics {host}:{port}", error) from error
+            self.stop()
+            raise cannot_listen(f"metrics {shown(host, port)}", error) from error
 
     @property
     def port(self) -> int:
         """Give the port that is listened on."""
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = self._servers[0].sockets[0].getsockname()[1]
         return port
 
     def stop(self) -> None:
         """End."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(*_NO_REQUEST):

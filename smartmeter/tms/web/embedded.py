@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.sockets import cannot_listen, listening_sockets
 
@@ -110,7 +111,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen; SettingsError when the address is taken."""
-        address = f"{self._host}:{self._port}"
+        address = shown(self._host, self._port)
         try:
             # uvicorn would print a line of its own about an address that is taken.
             sockets = listening_sockets(self._host, self._port, socket.SOCK_STREAM)

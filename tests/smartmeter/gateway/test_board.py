@@ -320,7 +320,8 @@ async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
     for rubbish in (b"", b"\xff" * 100, b"GET /metrics " + b"x" * 100_000):
         assert b"smartmeter" not in await ask(server.port, rubbish)
     assert not faults, "rubbish is no fault of the gateway's"
-    with pytest.raises(SettingsError, match="choose another port"):
+    told = "cannot listen: Address already in use; choose another port"
+    with pytest.raises(SettingsError, match=f"metrics 127.0.0.1:{server.port}: {told}"):
         await MetricsServer(list).start("127.0.0.1", server.port)
     server.stop()
 
