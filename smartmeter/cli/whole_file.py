@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -53,10 +54,13 @@ def save_whole(path: Path, octets: bytes) -> None:
     """Write what a long run came to; OSError where there is no room, and what stood there stays.
 
     A device, and a file in a folder that takes no other, is filled as it is: the work is not lost.
+    Who may read what stood there may read the new file, and nobody else.
     """
-    if not path.exists() or path.is_file():
+    is_there = path.exists()
+    if not is_there or path.is_file():
         try:
-            with replacing(path, 0o666) as beside:
+            mode = stat.S_IMODE(path.stat().st_mode) if is_there else 0o666
+            with replacing(path, mode) as beside:
                 beside.write_bytes(octets)
             return
         except OSError as error:

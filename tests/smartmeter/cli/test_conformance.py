@@ -107,6 +107,18 @@ def test_a_report_for_which_there_is_no_room_leaves_the_one_that_is_there(tmp_pa
     assert path.read_text() == "of a former run" and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_report_that_its_owner_keeps_to_himself_stays_his_when_it_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("of a former run")
+    path.chmod(0o600)
+    run = ("conformance", "sim:", "--check", "D02", "--json", str(path))
+    assert CliRunner().invoke(group, run, env=BOTH).exit_code == 0
+    assert json.loads(path.read_text())["summary"]["passed"] == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_report_takes_the_place_of_one_whose_folder_takes_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
