@@ -30,6 +30,8 @@ PERSONAL = {
 MIN_NAME_OCTETS = 5
 #: So may a few digits.  A number of so many octets and more is looked for with its zeros before it.
 MIN_BCD_OCTETS = 3
+#: What a number is filled with that is shorter, or was never given; a text with blanks, too.
+UNSET = b"\0\xff"
 
 
 def without_secrets(image: MeterImage) -> MeterImage:
@@ -56,10 +58,10 @@ def _names(image: MeterImage) -> Iterator[tuple[bytes, bytes]]:
     snapshot = Snapshot(image.tables)
     for number in (1, 5, 6):
         for field, octets in _elements(snapshot, number, PERSONAL[number]):
-            text = octets.strip(b" \0")
+            text = octets.strip(b" " + UNSET)
             if field.type_name.startswith("STRING") and len(text) >= MIN_NAME_OCTETS:
                 yield text, _fill(field)
-            elif field.type_name.startswith("BCD") and len(octets.strip(b"\0")) >= MIN_BCD_OCTETS:
+            elif field.type_name.startswith("BCD") and len(octets.strip(UNSET)) >= MIN_BCD_OCTETS:
                 yield octets, _fill(field)
 
 

@@ -195,6 +195,15 @@ def test_a_serial_number_of_digits_is_in_no_table_of_a_shared_image() -> None:
     assert all(serial not in octets for octets in shared.tables.values())
 
 
+@pytest.mark.parametrize("profile", ["bcd-1997", "residential"])
+def test_a_name_that_was_never_given_takes_nothing_out_of_a_shared_image(profile: str) -> None:
+    meter = measured_meter(MeterSettings(profile=PROFILES[profile]), sessions.NOON_UTC_US, 0)
+    image = sessions.clone(meter, OPEN)
+    unset = {5: b"\xff" * len(image.tables[5]), 2100: b"\1" + b"\xff" * 40}
+    shared = shareable(replace(image, tables=image.tables | unset))
+    assert shared.tables[2100] == unset[2100] and b"\xff" not in shared.tables[5]
+
+
 def test_a_shared_image_names_nobody_and_keeps_every_shape() -> None:
     named = dict(IMAGE.tables)
     named[2060] = b"abc SM000001 xyz"
