@@ -33,6 +33,8 @@ class MeterLink:
         #: Sessions with the meter that failed since the module's start.
         self.failures = 0
         self._in_a_row = 0
+        #: Until then it is not told again that what the meter answers cannot be read.
+        self._unreadable_until_us = now_us
         self._reading = False
         #: Until the context is tried again, should it fail next; also in an outage, which counts
         #: for no failure.
@@ -121,10 +123,14 @@ class MeterLink:
             self.read_soon(now_us)
         return not refused
 
-    def failed(self, cause: str, now_us: int, in_outage: bool = False) -> bool:
+    def failed(
+        self, cause: str, now_us: int, in_outage: bool = False, answers: bool = False
+    ) -> bool:
         """A job at the meter failed; True when that makes the meter unreachable.
 
-        One that is silent in an outage has lost its mains: that is told as the outage.
+        One that is silent in an outage has lost its mains: that is told as the outage.  One that
+        ``answers``, but with what cannot be read, may have been programmed.  That is told as its
+        loss once a day: what else it is asked brings it back at once, and the same fails again.
         """
         self.failures += 1
         if in_outage:
@@ -133,7 +139,13 @@ class MeterLink:
         lost = self._memory.meter_lost
         if self._in_a_row < UNREACHABLE_AFTER or lost or self._reporter.meter is None:
             return False
-        self._memory.meter_lost = True
         self._doubt_context()
+        if answers and now_us < self._unreadable_until_us:
+            self._in_a_row = 0
+            self.read_soon(now_us)
+            return False
+        if answers:
+            self._unreadable_until_us = now_us + DAY_US
+        self._memory.meter_lost = True
         self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, cause, now_us)
         return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ansi_tables.ssi_tables import Task
 from protocols.c1218.client import Exchanged
 from protocols.c1222.node import MessageRejected
-from protocols.errors import LinkError, ServiceRefused
+from protocols.errors import LinkError, RemoteProtocolError, ServiceRefused
 from protocols.machine import Event
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
@@ -147,8 +147,10 @@ class Outcomes:
             parts.link.read_soon(now_us)
         elif event.in_session and isinstance(event.error, _REFUSALS):
             self._answered(now_us)
-        elif parts.link.failed(str(event.error), now_us, parts.outage.tells):
-            parts.network.poll(now_us)
+        else:
+            answers = event.in_session and isinstance(event.error, RemoteProtocolError)
+            if parts.link.failed(str(event.error), now_us, parts.outage.tells, answers):
+                parts.network.poll(now_us)
         parts.known.failed()
         match event.token:
             case "begin":

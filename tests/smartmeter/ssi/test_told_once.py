@@ -21,6 +21,7 @@ from tests.smartmeter.ssi.host import (
     own_write,
     schedule,
     schedules,
+    script_table,
 )
 
 HOUR_S = 3600
@@ -113,6 +114,25 @@ def test_a_meter_that_answers_again_after_a_restart_of_the_module_is_told_as_bac
     assert codes == [ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK]
     alarms = street.host.parts(SsiTable.ALARM)
     assert all(one["TIME"] for one in alarms)
+
+
+def test_a_table_that_stays_unreadable_is_told_once_a_day_and_delays_nothing_else() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, CONTENT=0, TABLES=[23])))
+    street.run(HOUR_S)
+    shown = script_table(street, 63)
+    shown[0] = shown[0][:3]
+    of_link = [ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK]
+    for days in (1, 2):
+        street.run(23 * HOUR_S)
+        assert told(street, AlarmSource.MODULE) == of_link * days
+        street.run(2 * HOUR_S)
+    registers = [n for report in street.host.reports for n, _ in report.parts].count(23)
+    assert len(street.host.intervals()) < len(street.journal) and registers > 190
+    del street.device.meter.table  # the genuine one again
+    street.run(HOUR_S)
+    assert len(street.host.intervals()) == len(street.journal)
 
 
 def test_a_meter_whose_clock_stays_far_off_is_told_once_over_restarts_and_again_the_next_time() -> (
