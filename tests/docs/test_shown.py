@@ -62,6 +62,13 @@ def test_a_fast_calendar_that_a_page_shows_begins_with_the_day_of_the_reader() -
     assert clocks and all(clock.startswith("$(date +%s),") for clock in clocks), clocks
 
 
+def test_no_page_shows_a_calendar_that_begins_anew_for_a_memory_that_goes_on() -> None:
+    for page in PAGES:
+        for words in _commands(page):
+            # At the second start the clock would go back by all that it was ahead.
+            assert not {"--clock", "--state"} <= set(words), shlex.join(words)
+
+
 def test_the_readme_shows_every_verb() -> None:
     assert {words[0] for words in _commands(ROOT / "README.rst")} == set(VERBS)
 
