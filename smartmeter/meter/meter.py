@@ -121,6 +121,8 @@ class Meter:
         self.off_since_us = 0
         self._restore(kept, now_us)
         self._server = self._port()
+        #: What the port of before an outage had to say when the mains returned.
+        self._untold: Sequence[Event] = ()
 
     def _port(self) -> Server:
         """Give the optical port as it is after power-up."""
@@ -193,7 +195,8 @@ class Meter:
 
     def events(self) -> Sequence[Event]:
         """Give changes of speed."""
-        return self._server.events()
+        untold, self._untold = self._untold, ()
+        return (*untold, *self._server.events())
 
     # Measuring.
 
@@ -258,6 +261,7 @@ class Meter:
             self._save()
             return
         self.mains_on = True
+        self._untold = self.events()
         self._server = self._port()
         self.access.end()
         self._return(now_us)

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from ansi_tables import layout_for
 from protocols.c1218.client import ScriptDone, ScriptFailed
-from protocols.c1218.scripts import read_table, write_table
+from protocols.c1218.scripts import LogonSettings, open_session, read_table, write_table
 from protocols.errors import ServiceRefused
+from protocols.machine import SetBaud
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
@@ -94,6 +95,18 @@ def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed(
     history = [event.code for event in bench.snapshot().history()]
     assert history[-2:] == [13, 11]
     assert [event.code for event in bench.snapshot().events()[-2:]] == [1, 2]
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_an_outage_returns_the_port_to_the_speed_at_which_it_begins(looks: bool) -> None:
+    bench = Bench()
+    line = bench.line()
+    assert isinstance(line.run(open_session(LogonSettings(bauds=(19200,)))), ScriptDone)
+    bench.meter.mains(False, line.now_us)
+    told = [*bench.meter.events()] if looks else []
+    bench.meter.mains(True, line.now_us)
+    assert [*told, *bench.meter.events()] == [SetBaud(9600)]
+    assert not bench.meter.events()
 
 
 def test_a_meter_that_was_killed_while_it_was_programmed_says_so_and_of_no_later_session() -> None:
