@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -162,7 +163,7 @@ def _plus(raw: Any, counts: Fraction) -> Any:
         return raw + int(counts)
     if isinstance(raw, float):
         return raw + float(counts)
-    return raw + type(raw)(int(counts)) if hasattr(raw, "as_tuple") else raw
+    return raw + int(counts) if isinstance(raw, Decimal) else raw
 
 
 def _copied(value: Any) -> Any:

@@ -99,6 +99,17 @@ def test_a_profile_whose_newest_block_is_none_stands_still() -> None:
     assert moved.images[23] != image.tables[23]
 
 
+def test_a_register_that_its_meter_writes_in_a_way_of_its_own_counts_on() -> None:
+    image = cloned("unusual")
+    at, width = Snapshot(image.tables).layout(23).field("TOT_DATA_BLOCK.SUMMATIONS.0")
+    octets = image.tables[23]
+    left = octets[at : at + width].lstrip().ljust(width)
+    own_way = {23: octets[:at] + left + octets[at + width :]}
+    assert own_way[23] != octets
+    moved = after(replace(image, tables={**image.tables, **own_way}), PASSED_US)
+    assert moved.images[23] == after(image, PASSED_US).images[23] != octets
+
+
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
     image = cloned("residential")
     assert after(image, 0).images == dict(image.tables)
