@@ -228,6 +228,8 @@ class Twin:
             ),
         )
         self._server = Server(self.device, self._options)
+        #: What the port of before an outage had to say.
+        self._untold: Sequence[Event] = ()
         self._held: deque[tuple[int, bytes]] = deque()
         self._now_us = 0
 
@@ -237,6 +239,8 @@ class Twin:
             self.mains_on = on
             self._held.clear()
             self.device.session_ended(False, now_us)
+            self._server.line_lost(now_us)
+            self._untold = self.events()
             self._server = Server(self.device, self._options)
 
     def receive(self, data: bytes, now_us: int) -> None:
@@ -276,7 +280,10 @@ class Twin:
 
     def events(self) -> Sequence[Event]:
         """Give changes of speed, once nothing waits to be sent at the old one."""
-        return () if self._held else self._server.events()
+        if self._held:
+            return ()
+        untold, self._untold = self._untold, ()
+        return (*untold, *self._server.events())
 
     def _hold(self, now_us: int) -> None:
         """Keep what the server says until the original would have said it."""

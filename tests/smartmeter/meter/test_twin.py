@@ -8,11 +8,11 @@ from random import Random
 import pytest
 
 from ansi_tables import Snapshot
-from protocols.c1218.client import Client
-from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.client import Client, ScriptDone
+from protocols.c1218.scripts import LogonSettings, open_session
 from protocols.c1218.server import READS, Server
 from protocols.errors import SessionEnded
-from protocols.machine import Machine
+from protocols.machine import Machine, SetBaud
 from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Identify, Logon, Negotiate, Request, Response
@@ -24,6 +24,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.sample import measured_meter
 from smartmeter.meter.twin import Twin, TwinPasswords
+from tests.protocols.c1218.line import Line
 from tests.smartmeter.meter import sessions
 
 OPEN = CloneSettings(LogonSettings(password=b"master"))
@@ -214,6 +215,16 @@ def test_a_shared_image_names_nobody_and_keeps_every_shape() -> None:
     profile = Snapshot(shared.tables)[64].LP_DATA_SET1
     assert all(not any(interval.INT_DATA) for block in profile for interval in block.LP_INT)
     assert profile[0].BLK_END_TIME == Snapshot(named)[64].LP_DATA_SET1[0].BLK_END_TIME
+
+
+def test_an_outage_returns_a_twin_to_the_speed_at_which_its_port_begins() -> None:
+    link = replace(IMAGE.link, bauds=(9600, 19200))
+    machine = twin(replace(IMAGE, link=link, timings=Timings()))
+    line = Line(Client(), machine, Random(1))  # type: ignore[arg-type]
+    assert isinstance(line.run(open_session(LogonSettings(bauds=(19200,)))), ScriptDone)
+    for on in (False, True):
+        machine.mains(on, line.now_us)
+    assert [*machine.events()] == [SetBaud(9600)] and not machine.events()
 
 
 def test_a_twin_takes_as_long_as_its_original() -> None:
