@@ -21,6 +21,8 @@ PROFILE_STATUS = 63
 ATTEMPTS = 3
 #: What is missing where nothing is known.
 EVERYTHING: Gaps = ((0, None),)
+#: A read of a part has two octets for how long it is.
+MAX_COUNT = 0xFFFF
 
 
 class PolledRing:
@@ -116,13 +118,16 @@ class PolledRing:
         """Give the image of the data: the blocks with gaps were read, or all where there are none.
 
         All of it is read, too, where the pointers are not plain: another order, a newest block
-        without a time, or one that the ends of its neighbours show to be the oldest.
+        without a time, or one that the ends of its neighbours show to be the oldest; and where a
+        block is longer than a read of a part can be.
         """
         layout = tables.layout(self._table)
         shape, status = shape_of(layout, self.set_nbr), self._status_of(tables)
         element, newest = status.LAST_BLOCK_ELEMENT, status.LAST_BLOCK_SEQ_NBR
         plain = bool(gaps) and not status.LP_SET_STATUS_FLAGS.ORDER
         if shape is None or layout.size is None or not plain or element >= shape.blocks:
+            return (yield from self._whole())
+        if shape.block_octets > MAX_COUNT:
             return (yield from self._whole())
         held = min(status.NBR_VALID_BLOCKS, shape.blocks)
         blocks = range(newest - held + 1, newest + 1)
