@@ -44,11 +44,10 @@ class Energy:
             self.flown[key] = self.flown.get(key, 0) + abs(rate) * seconds
 
     def counts(self, source: Source, factor: Fraction = Fraction(1)) -> Fraction:
-        """Give the counts of a register or channel; 0 where its unit is not of these."""
+        """Give the counts of a register or channel; 0 where its unit is not of these, or none."""
         flown = self.flown.get((source.unit, source.direction), 0)
-        if not flown or source.scale is None or not source.scale.factor:
-            return Fraction(0)
-        return Fraction(flown, _WATT_SECONDS) / (source.scale.factor * factor)
+        unit = source.scale.factor * factor if source.scale is not None else 0
+        return Fraction(flown, _WATT_SECONDS) / unit if unit else Fraction(0)
 
 
 class RunningOn:

@@ -110,6 +110,17 @@ def test_a_register_that_its_meter_writes_in_a_way_of_its_own_counts_on() -> Non
     assert moved.images[23] == after(image, PASSED_US).images[23] != octets
 
 
+def test_a_channel_whose_divisor_is_nought_counts_nothing() -> None:
+    image = cloned("commercial")
+    tables = Snapshot(image.tables)
+    told = tables[62]
+    told["DIVISOR_SET1"] = [0 for _ in told.DIVISOR_SET1]
+    moved = {62: tables.layout(62).encode(told)}
+    later = after(replace(image, tables={**image.tables, **moved}), PASSED_US)
+    assert set(load_profile(later).channels[0].raw[-HOURS:]) == {0}
+    assert later.images[23] != image.tables[23]
+
+
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
     image = cloned("residential")
     assert after(image, 0).images == dict(image.tables)
