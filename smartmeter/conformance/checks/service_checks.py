@@ -51,6 +51,21 @@ def absent_table(bench: Bench) -> None:
     bench.tester.ask(OffsetRead(absent, 0, 4)).want(iar, sns)
 
 
+@check(
+    "D59b",
+    "a Read of a wrong length of a table that is not there is iar",
+    Basis.ONE_SOURCE,
+    seconds=2,
+)
+def malformed_read_of_an_absent_table(bench: Bench) -> None:
+    """By the order in which refusals go before each other; a default read names no table."""
+    absent = bench.unlisted().to_bytes(2, "big")
+    tester = bench.best_session()
+    tester.ask(b"\x30" + absent + b"\0").want(iar)
+    tester.ask(b"\x3f" + absent + b"\0").want(iar, sns)
+    tester.ask(b"\x3e" + absent).want(err, onp, sns)
+
+
 @check("D61", "a write-only table is not read: ST-07 is iar", seconds=2)
 def write_only_table(bench: Bench) -> None:
     """Also with a password."""
