@@ -9,7 +9,7 @@ intervals.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -189,6 +189,13 @@ def whole_count(number: object) -> int | None:
     if number != int(number):
         raise TableValueError(f"the load profile holds {number}, which is no whole count")
     return int(number)
+
+
+def whole_counts(numbers: Iterable[object]) -> list[int] | None:
+    """Give the values of an interval as counts; None where one is no number (``whole_count``)."""
+    given = [whole_count(number) for number in numbers]
+    counts = [one for one in given if one is not None]
+    return counts if len(counts) == len(given) else None
 
 
 _LOW_NIBBLE = bytes(octet & 15 for octet in range(256))

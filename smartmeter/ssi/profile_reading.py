@@ -20,7 +20,7 @@ from ansi_tables.profile_blocks import (
     shape_of,
     written_intervals,
 )
-from ansi_tables.profile_columns import interval_seconds, numbers_of, whole_count
+from ansi_tables.profile_columns import interval_seconds, numbers_of, whole_counts
 from protocols.c1218.scripts import Script, read_part, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
@@ -290,7 +290,7 @@ def _intervals(
     end_s = utc_seconds(shape.end_of(data, 0), meter.rules, saving)
     step_s = interval_seconds(meter.context, shape.set_number)
     area = data[shape.interval(0, span.start) : shape.interval(0, span.stop)]
-    numbers = [whole_count(number) for number in numbers_of(shape, area, len(span))]
+    numbers = numbers_of(shape, area, len(span))
     valid = shape.valid_of(data, 0)
     found = []
     for n, index in enumerate(span):
@@ -299,10 +299,9 @@ def _intervals(
         at_s = end_s and end_s - (used - 1 - age) * step_s
         octet = n * shape.interval_octets
         status = valid[index : index + 1] + area[octet : octet + shape.status_octets]
-        given = numbers[n * shape.channels : (n + 1) * shape.channels]
-        values = tuple(one for one in given if one is not None)
-        if len(values) == len(given):
-            found.append(Interval(number * shape.intervals + age, at_s, status, values))
+        values = whole_counts(numbers[n * shape.channels : (n + 1) * shape.channels])
+        if values is not None:
+            found.append(Interval(number * shape.intervals + age, at_s, status, tuple(values)))
     return found[::-1] if block.backwards else found
 
 

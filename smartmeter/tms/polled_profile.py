@@ -9,7 +9,7 @@ from ansi_tables import Snapshot
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, first_since, is_oldest, shape_of
-from ansi_tables.profile_columns import whole_count
+from ansi_tables.profile_columns import whole_counts
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import NOT_NOW
 from protocols.psem.services import FullRead, OffsetRead
@@ -249,11 +249,9 @@ def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:
 def _counts(read: LoadProfile, row: int) -> list[int] | None:
     """Give the raw counts of an interval, as the store keeps them; None where one is no number."""
     try:
-        found = [whole_count(channel.raw[row]) for channel in read.channels]
+        return whole_counts(channel.raw[row] for channel in read.channels)
     except TableError as error:
         raise _nonsense(error) from error
-    counts = [one for one in found if one is not None]
-    return counts if len(counts) == len(found) else None
 
 
 def _status(read: LoadProfile, row: int) -> bytes:
