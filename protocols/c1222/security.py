@@ -18,6 +18,8 @@ from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
 
 BLOCK = 16
+#: Of a key: AES-128.
+KEY_OCTETS = 16
 MAC_OCTETS = 4
 #: A header of at most one block can be forged under any key (IACR ePrint 2012/018).
 MIN_HEADER_OCTETS = 17
@@ -55,8 +57,8 @@ class EaxPrime:
     """
 
     def __init__(self, key: bytes) -> None:
-        if len(key) != BLOCK:
-            raise LocalProtocolError(f"a key of {len(key)} octets; EAX' takes 16")
+        if len(key) != KEY_OCTETS:
+            raise LocalProtocolError(f"a key of {len(key)} octets; EAX' takes {KEY_OCTETS}")
         aes = algorithms.AES(key)
         masked = _double(Cipher(aes, modes.ECB()).encryptor().update(bytes(BLOCK)))
         self._d = int.from_bytes(masked, "big")

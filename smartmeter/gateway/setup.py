@@ -20,6 +20,7 @@ from ansi_tables.rendering import text_shown
 from ansi_tables.snapshot import Snapshot
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
+from protocols.c1222.security import KEY_OCTETS
 from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
@@ -29,7 +30,6 @@ from smartmeter.base.file import read_file, read_text, write_new
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
-KEY_OCTETS = 16
 #: Of a shipment file or key that an init has left.
 MAX_LEFT_OCTETS = 1 << 20
 LOOKED_AT = (0, 1, 3, 5, 52)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.security import KEY_OCTETS
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
@@ -39,7 +40,6 @@ TICK_S = 0.1
 EXPLAIN_AGAIN_US = 60_000_000
 #: Largest APDU that is taken.
 MAX_APDU_OCTETS = 32_767
-KEY_OCTETS = 16
 _LOG = logging.getLogger(__name__)
 
 
