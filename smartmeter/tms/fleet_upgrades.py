@@ -44,11 +44,9 @@ class FleetUpgrades:
                 "activation", "is no second of UTC", f"give 0 to {MAX_ACTIVATION_S}"
             )
         image = read_image(octets, "image")
-        plain = self._server.head_end.polled.meters
         for esn in esns:
             want_in_service(self._store, esn)
-            if esn in plain:
-                raise SettingsError(esn, "is a plain meter: no upgrade", "the TMS only reads it")
+            self._server.head_end.orders.want_able(esn, Kind.UPGRADE)
         jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
         self._server.flush()
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]

@@ -61,8 +61,7 @@ class Orders:
         """Begin what a person asked for; SettingsError when it cannot be."""
         base = self._base(esn)
         scripts = self._scripts(base)
-        if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
-            raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
+        self.want_able(esn, kind)
         if (
             kind not in (*scripts, Kind.KEY)
             or self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
@@ -77,6 +76,11 @@ class Orders:
         if number is None:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number
+
+    def want_able(self, esn: str, kind: Kind) -> None:
+        """Refuse what a plain meter cannot do; SettingsError."""
+        if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
+            raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
 
     def _scripts(self, base: int) -> dict[Kind, Callable[[], Exchange[Any]]]:
         """Give what follows from nothing but the meter and the kind of work."""
