@@ -111,10 +111,8 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[Path]:
     there stays until then, or for good.  Kill -9 and a power cut leave it there, for who writes to
     the same name a day later to take away.  OSError as it comes: callers know what helps.
     """
-    with _filled(
-        Path(os.path.realpath(path)), mode, lambda beside, path: beside.replace(path)
-    ) as new:
-        yield new
+    with _filled(Path(os.path.realpath(path)), mode, Path.replace) as beside:
+        yield beside
 
 
 @contextmanager

@@ -105,9 +105,9 @@ class WebServer:
             log_level="error",
             server_header=False,
         )
-        self._host, self._port = host, port
         # The framework looks at every server of the program when one starts, for its application.
         config.load()
+        self._host, self._port = host, port
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
