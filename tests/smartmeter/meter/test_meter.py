@@ -15,6 +15,7 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
 from smartmeter.meter.load_profile import SKIPPED
 from smartmeter.meter.profiles import RESIDENTIAL, profile_named
+from tests.protocols.c1218.line import Line
 from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, Bench, logged_on, procedure
 from tests.smartmeter.meter.test_power_cuts import CutNvram, PowerCut
 
@@ -84,12 +85,18 @@ def test_an_outage_is_logged_and_its_intervals_are_marked_skipped() -> None:
     assert codes == [1, 2]
 
 
-def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed() -> None:
+def programming() -> tuple[Bench, Line]:
+    """Give a meter whose demand control was just written, in a session that goes on."""
     bench = Bench(profile_named("residential-tou"))
     line = logged_on(bench, b"master")
     image = bytearray(bench.meter.table(13, bench.now_us))
     image[0] += 1
     line.run(write_table(13, bytes(image), line.client.limits))
+    return bench, line
+
+
+def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed() -> None:
+    bench, line = programming()
     for on in (False, True):
         bench.meter.mains(on, line.now_us)
     history = [event.code for event in bench.snapshot().history()]
@@ -110,11 +117,7 @@ def test_an_outage_returns_the_port_to_the_speed_at_which_it_begins(looks: bool)
 
 
 def test_a_meter_that_was_killed_while_it_was_programmed_says_so_and_of_no_later_session() -> None:
-    bench = Bench(profile_named("residential-tou"))
-    line = logged_on(bench, b"master")
-    image = bytearray(bench.meter.table(13, bench.now_us))
-    image[0] += 1
-    line.run(write_table(13, bytes(image), line.client.limits))
+    bench, line = programming()
     for _ in range(2):
         bench.start()
     assert [event.code for event in bench.snapshot().history()[-2:]] == [10, 11]

@@ -151,14 +151,20 @@ class Module(Talker):
             self._writer.write(octets)
 
 
+async def order_key(tms: TmsServer, module: Module) -> tuple[int, int]:
+    """Let a person order another key; gives the job's number, and the key's id when it has come."""
+    await module.register(NodeType.HOST)
+    number = tms.head_end.request(METER.esn, Kind.KEY, "somebody")
+    tms.flush()
+    key_id, _ = await module.take_key()
+    return number, key_id
+
+
 async def test_a_key_whose_ok_was_lost_counts_when_it_is_used_and_data_under_the_root_no_more(
     tms: TmsServer,
 ) -> None:
     async with Module(METER, tms) as module:
-        await module.register(NodeType.HOST)
-        tms.head_end.request(METER.esn, Kind.KEY, "somebody")
-        tms.flush()
-        key_id, _ = await module.take_key()
+        _, key_id = await order_key(tms, module)
         assert keys_of(tms, METER.esn) == {(0, 0), (1, 1)}, "durable before it is told"
         assert await module.ask(STATUS) == (OK,), "both count"
         assert await module.ask(STATUS, key_id=key_id) == (OK,)
@@ -173,10 +179,7 @@ async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_agai
     tms: TmsServer, tmp_path: Path
 ) -> None:
     async with Module(METER, tms) as module:
-        await module.register(NodeType.HOST)
-        number = tms.head_end.request(METER.esn, Kind.KEY, "somebody")
-        tms.flush()
-        await module.take_key()
+        number, _ = await order_key(tms, module)
     await tms.stop()
     async with running_tms(tmp_path, tms.calendar) as again, Module(METER, again) as module:
         await module.register(NodeType.HOST)
@@ -196,10 +199,7 @@ async def test_a_key_that_was_used_before_the_tms_was_cut_off_is_not_changed_aga
     tms: TmsServer, tmp_path: Path
 ) -> None:
     async with Module(METER, tms) as module:
-        await module.register(NodeType.HOST)
-        number = tms.head_end.request(METER.esn, Kind.KEY, "somebody")
-        tms.flush()
-        key_id, _ = await module.take_key()
+        number, key_id = await order_key(tms, module)
         await module.ask(STATUS, key_id=key_id)
         await eventually(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
         row = tms.store.one("SELECT state FROM jobs WHERE id=?", number)
