@@ -2,7 +2,7 @@
 
 What comes again is dropped, what comes early waits.  Where the beginning was
 not captured, or something in the middle, it goes on with the first segment
-that begins as a message does.
+that begins as a message does.  What was not captured is counted.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ class Piece:
 
 @dataclass
 class _State:
-    """``begun``: the number of the first octet; ``led``: of the one behind those beside SYN."""
+    """``begun``: the number of the first octet; ``led``: of the one behind those beside SYN.
+
+    ``run``: of the first octet behind the last gap, or of all.
+    """
 
     expected: int | None = None
     begun: int | None = None
+    run: int | None = None
     led: int | None = None
     anew: bool = True
     waiting: dict[int, bytes] = field(default_factory=dict)
@@ -45,8 +49,9 @@ class StreamJoiner:
     def __init__(self, begin: int | None = None) -> None:
         self._begin = begin
         self._ways: OrderedDict[Way, _State] = OrderedDict()
-        #: Octets that could not be put in order.
+        #: Octets that could not be put in order, and places where some were not captured.
         self.lost: Counter[Way] = Counter()
+        self.gaps: Counter[Way] = Counter()
 
     def offer(self, segment: Segment) -> list[Piece]:
         """Give what this segment makes available."""
@@ -57,7 +62,7 @@ class StreamJoiner:
             known = self._ways.get(way)
             if known is None or known.begun != sequence or known.expected != known.led:
                 led = sequence + len(segment.payload) & 0xFFFFFFFF
-                self._ways[way] = _State(sequence, sequence, led)
+                self._ways[way] = _State(sequence, sequence, sequence, led)
         state = self._ways.setdefault(way, _State())
         self._ways.move_to_end(way)
         if len(self._ways) > MAX_STREAMS:
@@ -69,8 +74,7 @@ class StreamJoiner:
             state.waiting[sequence] = segment.payload
         pieces = self._available(way, state)
         if len(state.waiting) > MAX_WAITING:
-            state.expected = None
-            pieces += self._available(way, state)
+            pieces += self._behind_gap(way, state)
         return pieces
 
     def finish(self) -> list[tuple[Way, Piece]]:
@@ -78,18 +82,24 @@ class StreamJoiner:
         found = []
         for way, state in self._ways.items():
             while state.waiting:
-                state.expected = None
-                pieces = self._available(way, state)
+                pieces = self._behind_gap(way, state)
                 found += [(way, piece) for piece in pieces]
                 if not pieces:
                     self.lost[way] += sum(map(len, state.waiting.values()))
                     break
         return found
 
+    def _behind_gap(self, way: Way, state: _State) -> list[Piece]:
+        """Go on without the octets that are waited for."""
+        if state.expected is not None:
+            self.gaps[way] += 1
+            state.expected = None
+        return self._available(way, state)
+
     def _available(self, way: Way, state: _State) -> list[Piece]:
         if state.expected is None and not self._find_beginning(way, state):
             return []
-        assert state.expected is not None
+        assert state.expected is not None and state.run is not None
         expected, out = state.expected, b""
         for sequence in sorted(state.waiting, key=lambda one: _ahead(one, expected)):
             ahead = _ahead(sequence, state.expected)
@@ -97,6 +107,9 @@ class StreamJoiner:
                 break
             payload = state.waiting.pop(sequence)
             fresh = payload[-ahead:] if ahead else payload
+            # A single octet before the first asks whether the peer is still there.
+            if len(payload) > 1 and (before := _ahead(state.run, sequence)) > 0:
+                self.lost[way] += min(before, len(payload))
             out += fresh
             state.expected = state.expected + len(fresh) & 0xFFFFFFFF
         if not out:
@@ -112,7 +125,7 @@ class StreamJoiner:
             if self._begin is None or state.waiting[sequence][0] == self._begin:
                 for before in in_order[:place]:
                     self.lost[way] += len(state.waiting.pop(before))
-                state.expected, state.anew = sequence, True
+                state.expected, state.run, state.anew = sequence, sequence, True
                 return True
         if len(in_order) > MAX_WITHOUT_BEGINNING:
             self.lost[way] += sum(map(len, state.waiting.values()))

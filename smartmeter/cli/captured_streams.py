@@ -56,14 +56,15 @@ class CapturedStreams:
     """All streams of one capture.  The counts are whole after ``finish``.
 
     ``cut_short`` and ``foreign`` are octets on connections of C12.22: of messages that were not
-    captured whole, and of what is none; ``cut_packets`` are packets there that the recorder kept in
-    part, perhaps without any octet of a message; ``others`` are packets of all other connections.
+    captured whole, and of what is none; ``gaps`` are places there where packets, perhaps of whole
+    messages, were not captured; ``cut_packets`` are packets there that the recorder kept in part,
+    perhaps without any octet of a message; ``others`` are packets of all other connections.
     """
 
     def __init__(self) -> None:
         self._joiner = StreamJoiner(APDU_TAG)
         self._streams: OrderedDict[Way, _Stream] = OrderedDict()
-        self.cut_short = self.cut_packets = self.foreign = self.others = 0
+        self.cut_short = self.gaps = self.cut_packets = self.foreign = self.others = 0
 
     def offer(self, segment: Segment, cut: int = 0) -> list[bytes]:
         """Give the messages that a segment completes; ``cut`` octets of it were not kept."""
@@ -110,10 +111,11 @@ class CapturedStreams:
     def _add_up(self, way: Way) -> None:
         """Forget a stream, but for what it adds to the counts."""
         is_ours, stream = self._is_ours(way), self._streams.pop(way)
-        rest = self._joiner.lost.pop(way, 0)
+        rest, gaps = self._joiner.lost.pop(way, 0), self._joiner.gaps.pop(way, 0)
         rest += stream.apdus.pending if stream.apdus is not None else 0
         if is_ours:
             self.cut_short += rest
+            self.gaps += gaps
             self.cut_packets += stream.cut
             self.foreign += stream.foreign
         else:

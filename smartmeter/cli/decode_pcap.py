@@ -66,6 +66,8 @@ class CaptureReader:
             told.append(f"{fragments} packets: not all fragments were captured")
         if packets := self._streams.cut_packets:
             told.append(f"{packets} packets of TCP: cut short by the recorder")
+        if gaps := self._streams.gaps:
+            told.append(f"{gaps} gaps in streams of TCP: packets were not captured")
         if octets := self._streams.cut_short:
             told.append(f"{octets} octets of TCP: not a whole message captured")
         if octets := self._streams.foreign:

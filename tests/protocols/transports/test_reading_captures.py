@@ -255,12 +255,25 @@ A, B, C = MESSAGE[:10], MESSAGE[10:20], MESSAGE[20:]
         ([tcp(A, 1), tcp(MESSAGE, 1000)], [A, MESSAGE], 0),
         ([tcp(C, 500), tcp(MESSAGE, 500 + len(C))], [MESSAGE], len(C)),
         ([tcp(C + MESSAGE, 500)], [], SIZE + len(C)),
+        ([tcp(MESSAGE, 500), tcp(MESSAGE, 500 - SIZE)], [MESSAGE], SIZE),
+        ([tcp(MESSAGE, 500), tcp(MESSAGE * 2, 500 - SIZE)], [MESSAGE], SIZE),
+        ([tcp(b"", 499, 2), tcp(b"\0", 499), tcp(MESSAGE, 500), tcp(b"\0", 499)], [MESSAGE], 0),
     ],
 )
 def test_a_stream_goes_on_behind_what_was_not_captured(
     packets: list[bytes], runs: list[bytes], lost: int
 ) -> None:
     assert joined(packets) == (runs, lost)
+
+
+def test_messages_that_a_gap_of_a_stream_took_whole_are_told(tmp_path: Path) -> None:
+    captured = [tcp(b"", 0, 2), tcp(MESSAGE, 1), tcp(MESSAGE, 1 + 2 * SIZE)]
+    status, frames, words = told(tmp_path, pcap(captured))
+    assert (status, len(frames)) == (1, 2)
+    assert words.endswith("left out 1 gaps in streams of TCP: packets were not captured")
+    captured.append(tcp(MESSAGE, 1 + SIZE))
+    status, frames, words = told(tmp_path, pcap(captured))
+    assert (status, len(frames), words) == (0, 3, ""), "it came late"
 
 
 def test_a_stream_of_another_kind_takes_little_memory() -> None:
