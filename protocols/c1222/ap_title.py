@@ -44,9 +44,9 @@ class ApTitle:
         try:
             arcs = tuple(map(_arc, digits.split("."))) if digits else ()
         except ValueError:
-            raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124") from None
+            raise LocalProtocolError(f"{text!r:.80} is no title; write .7.42 or 2.16.124") from None
         if not relative and (len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39)):
-            raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124")
+            raise LocalProtocolError(f"{text!r:.80} is no title; write .7.42 or 2.16.124")
         return cls(arcs, relative)
 
     @cached_property

@@ -19,7 +19,7 @@ def node_title(place: str, text: str) -> ApTitle:
         fault = str(error).partition(";")[0]  # it has a remedy of its own
         raise SettingsError(place, fault, REMEDY) from None
     if not title.arcs:
-        raise SettingsError(place, f"{text!r} names nobody", REMEDY)
+        raise SettingsError(place, f"{text!r:.80} names nobody", REMEDY)
     if is_group(title):
         raise SettingsError(place, f"{text!r:.80} means many nodes, as an arc is 0", REMEDY)
     return title

@@ -73,7 +73,7 @@ def check_address(address: str) -> str:
     if kind not in KINDS:
         others = ", ".join(f"{known}:" for known in KINDS if known != "tcp")
         remedy = f"write tcp:HOST:PORT, or begin with {others}"
-        raise SettingsError(f"address {address!r}", "is no bearer", remedy)
+        raise SettingsError(f"address {address!r:.80}", "is no bearer", remedy)
     KINDS[kind][0](address)
     return kind
 

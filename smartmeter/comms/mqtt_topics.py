@@ -64,7 +64,7 @@ def broker_address(address: str) -> Broker:
     base = base if slash else DEFAULT_BASE
     if len(base) > MAX_BASE or not _BASE.fullmatch(base):
         raise SettingsError(
-            f"address {address!r}",
+            f"address {address!r:.80}",
             "its topic cannot be used",
             "write mqtt:HOST:PORT/TOPIC in letters, digits and _ . : @ -",
         )
@@ -76,6 +76,6 @@ def check_node(name: str) -> str:
     """Give the name of a node as a topic may carry it; SettingsError when it cannot."""
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"node {name!r}", "cannot stand in a topic", "use letters, digits and _ . : @ -"
+            f"node {name!r:.80}", "cannot stand in a topic", "use letters, digits and _ . : @ -"
         )
     return name

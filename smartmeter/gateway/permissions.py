@@ -57,7 +57,7 @@ def read_permission(path: Path, place: str = "") -> LocalPermission:
     value = parse_toml(read_text(path, MAX_OCTETS, place), place)
     unknown = set(value) - set(_NAMES)
     if unknown:
-        raise SettingsError(place, f"unknown {min(unknown)!r}", f"use {', '.join(_NAMES)}")
+        raise SettingsError(place, f"unknown {min(unknown)!r:.80}", f"use {', '.join(_NAMES)}")
     tables, procedures, dangerous = (_numbers(value.get(name, []), name, place) for name in _NAMES)
     for number in sorted(tables & set(PROCEDURE_TABLES)):
         raise SettingsError(
@@ -77,6 +77,8 @@ def _numbers(value: object, name: str, place: str) -> frozenset[int]:
     for number in numbers:
         if type(number) is not int or not 0 <= number <= MAX_NUMBER:
             raise SettingsError(
-                f"{place}, {name}", f"{number!r} is no number", f"write [n, …], n 0 to {MAX_NUMBER}"
+                f"{place}, {name}",
+                f"{number!r:.80} is no number",
+                f"write [n, …], n 0 to {MAX_NUMBER}",
             )
     return frozenset(numbers)

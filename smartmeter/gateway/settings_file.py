@@ -45,7 +45,7 @@ class Section:
         unknown = set(value) - SECTIONS[name]
         if unknown:
             known = ", ".join(sorted(SECTIONS[name]))
-            raise SettingsError(place, f"unknown setting {min(unknown)!r}", f"use {known}")
+            raise SettingsError(place, f"unknown setting {min(unknown)!r:.80}", f"use {known}")
         self._value: dict[str, Any] = value
 
     def __contains__(self, name: str) -> bool:
@@ -90,7 +90,7 @@ class Section:
         """Give one of the texts that are known; the first is the default."""
         value = self.text(name, known[0])
         if value not in known:
-            raise SettingsError(self.place, f"{name} is {value!r}", f"use {' or '.join(known)}")
+            raise SettingsError(self.place, f"{name} is {value!r:.80}", f"use {' or '.join(known)}")
         return value
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -98,7 +98,7 @@ class Section:
         value = self._value.get(name, default)
         if type(value) is not int or not low <= value <= high:
             raise SettingsError(
-                self.place, f"{name} is {value!r}", f"write a number from {low} to {high}"
+                self.place, f"{name} is {value!r:.80}", f"write a number from {low} to {high}"
             )
         return value
 
@@ -106,7 +106,7 @@ class Section:
         """Give true or false."""
         value = self._value.get(name, default)
         if not isinstance(value, bool):
-            raise SettingsError(self.place, f"{name} is {value!r}", "write true or false")
+            raise SettingsError(self.place, f"{name} is {value!r:.80}", "write true or false")
         return value
 
     def secret(self, name: str, variable: str = "", default: str | None = None) -> str:
@@ -148,7 +148,7 @@ class SettingsFile:
         unknown = set(value) - set(SECTIONS)
         if unknown:
             known = ", ".join(f"[{name}]" for name in SECTIONS)
-            raise SettingsError(place, f"unknown [{min(unknown)}]", f"use {known}")
+            raise SettingsError(place, f"unknown [{min(unknown):.80}]", f"use {known}")
         self._value, self.place, self._environment = value, place, environment
 
     def section(self, name: str) -> Section:

@@ -55,7 +55,7 @@ class Factory:
         """Refuse what no module may have; StorageError names it."""
         fault = ""
         if not 0 < len(self.esn) <= MAX_ESN or not set(self.esn) <= set(_ALPHABET):
-            fault = f"ESN {self.esn!r} is not 1..{MAX_ESN} digits and capital letters"
+            fault = f"ESN {self.esn!r:.80} is not 1..{MAX_ESN} digits and capital letters"
         elif len(self.key) != 16:
             fault = f"key of {len(self.key)} octets, must be 16"
         elif not self.tms:

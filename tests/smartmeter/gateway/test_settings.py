@@ -192,6 +192,33 @@ def test_a_wrong_setting_is_named_with_its_remedy(
 
 
 @pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("gateway", "keep_days"),
+        ("module", "esn"),
+        ("meter", "rts"),
+        ("meter", "x" * 5000),
+        ("mqtt", "port"),
+        ("upgrade", "trial_s"),
+        *(("[tms]", name) for name in ("address", "title", "cost", "when", "max_apdu")),
+        ("x" * 5000, "name"),
+    ],
+)
+def test_of_a_wrong_value_that_is_long_its_beginning_is_quoted(
+    tmp_path: Path, section: str, name: str
+) -> None:
+    works = {
+        "[tms]": {"address": '"tcp:h:1"'},
+        "mqtt": {"host": '"h"'},
+        "upgrade": {"public_key_file": '"{folder}/public"'},
+    } | WORKS
+    wrong = works | {section: works.get(section, {}) | {name: f'"{"x" * 5000}"'}}
+    with pytest.raises(SettingsError) as caught:
+        read_settings(settings_file(tmp_path, wrong), {})
+    assert "x" * 70 in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
     ("values", "told"),
     [
         ({"address": '"foo"'}, "number 1, address 'foo'"),
