@@ -34,8 +34,11 @@ LOST = b"\r\nNO CARRIER\r\n"
 _LOST_AT_END = re.compile(re.escape(LOST) + rb"(?:\r\n[\r\n -~]*)?\Z")
 
 _GOOD = ("OK",)
-_BAD = ("ERROR", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE")
+_BAD = ("ERROR",)
 _BAD_STARTS = ("+CME ERROR", "+CMS ERROR")
+#: Of a call only.  A modem also says them of one that rang and that nobody took.
+_BAD_OF_CALLS = ("NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE")
+_HANG_UP = "ATH"
 
 
 class Line(Enum):
@@ -91,6 +94,12 @@ class _Command:
     #: What is sent when the modem prompts for it, with Ctrl-Z behind it.
     body: str | None = None
     calls: bool = False
+
+    def ends_badly_by(self, line: str) -> bool:
+        """Tell whether a line is a result that refuses this."""
+        of_call = self.calls or self.text == _HANG_UP
+        is_bad = line in _BAD or line.startswith(_BAD_STARTS)
+        return is_bad or (of_call and line in _BAD_OF_CALLS)
 
 
 class AtModem:
@@ -191,7 +200,7 @@ class AtModem:
             self._due_us = now_us + GUARD_US
         elif self.line is Line.ESCAPING:
             self._offline("hung up")
-            self._queue.appendleft(_Command("ATH", "ATH", COMMAND_US))
+            self._queue.appendleft(_Command(_HANG_UP, _HANG_UP, COMMAND_US))
             self._next(now_us)
         elif self._current is not None:
             if self._current.body is not None:  # the prompt may still come, and take what follows
@@ -240,7 +249,7 @@ class AtModem:
             self._events.append(Connected())
         elif line in _GOOD and not command.calls:
             self._end_command(True, line, now_us)
-        elif line in _BAD or line.startswith(_BAD_STARTS):
+        elif command.ends_badly_by(line):
             self._end_command(False, line, now_us)
         elif _is_unasked(line, command.text):
             self._events.append(Told(line))
@@ -283,4 +292,6 @@ class AtModem:
 def _is_unasked(line: str, command: str) -> bool:
     """Tell a line that the modem says by itself from one that answers a command."""
     name = line.partition(":")[0]
-    return line == "RING" or (name in ("+CMTI", "+CREG", "+CRING") and name[1:] not in command)
+    return line in ("RING", *_BAD_OF_CALLS) or (
+        name in ("+CMTI", "+CREG", "+CRING") and name[1:] not in command
+    )
