@@ -124,6 +124,11 @@ class AtModem:
         """Tell whether a call stands."""
         return self.line is Line.ONLINE
 
+    @property
+    def room(self) -> int:
+        """Give how many more commands may wait."""
+        return MAX_QUEUED - len(self._queue)
+
     def command(
         self,
         text: str,
@@ -131,9 +136,10 @@ class AtModem:
         token: object = None,
         body: str | None = None,
         timeout_us: int = COMMAND_US,
+        first: bool = False,
     ) -> None:
-        """Queue a command; ``body`` answers the modem's prompt."""
-        self._put(_Command(text, token or text, timeout_us, body), now_us)
+        """Queue a command, ``first`` before all that wait; ``body`` answers the modem's prompt."""
+        self._put(_Command(text, token or text, timeout_us, body), now_us, first)
 
     def dial(self, number: str, now_us: int) -> None:
         """Call a number: digits and ``*#+,W``."""
@@ -222,10 +228,10 @@ class AtModem:
         events, self._events = self._events, []
         return events
 
-    def _put(self, command: _Command, now_us: int) -> None:
-        if len(self._queue) >= MAX_QUEUED:
+    def _put(self, command: _Command, now_us: int, first: bool = False) -> None:
+        if not self.room:
             raise LocalProtocolError(f"{MAX_QUEUED} commands wait for the modem already")
-        self._queue.append(command)
+        (self._queue.appendleft if first else self._queue.append)(command)
         self._next(now_us)
 
     def _next(self, now_us: int) -> None:

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from protocols.errors import RemoteProtocolError
+from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.machine import US_PER_S, Event, earliest
-from protocols.modem.at import ESCAPE, ESCAPE_US, INITIALISE, AtModem, CommandDone, Told
+from protocols.modem.at import (
+    COMMAND_US,
+    ESCAPE,
+    ESCAPE_US,
+    INITIALISE,
+    MAX_QUEUED,
+    AtModem,
+    CommandDone,
+    Told,
+)
 from protocols.modem.pdu import PartJoiner, delivered, submit
 
 #: What is stored is listed, and a modem says so when another message has come.  Not all take the
@@ -20,8 +29,13 @@ _LIST, _TELL = "AT+CMGL=4", "AT+CNMI=2,1"
 _BEGIN = (INITIALISE, "AT+CMGF=0", _TELL, _LIST)
 #: The network may take its time to accept a message.
 SEND_US = 60_000_000
-#: So often the store is listed again: a word of the modem may be lost.
+#: So often the store is listed again, and the modem told to tell: its word may be lost, and one
+#: that was switched off and on says none.
 LIST_US = 60_000_000
+#: A modem may read each message from its card for a list of all.
+LISTING_US = 30_000_000
+#: Messages and parts that wait to be sent leave room for what is read and deleted.
+MAX_SENDING = MAX_QUEUED - 64
 #: Failures in a row after which the modem is given up.
 MAX_FAILURES = 3
 #: What people can mend, by the modem's number for it (3GPP 27.005, 3.2.5, and 27.007, 9.2).
@@ -94,16 +108,21 @@ class MessageLine:
         self._reference = now_us // US_PER_S
         self._failures = 0
         self._list_us = now_us + LIST_US
+        #: Places whose message was given, and is still to be deleted: none is given twice, and none
+        #: is deleted that has come to such a place since.
+        self._taken: set[str] = set()
         self._events: list[Event] = []
         # It may still wait for the body of a message: who asked for that was ended then.
         self._modem.command(ESCAPE, now_us, timeout_us=ESCAPE_US)
         for text in _BEGIN:
-            self._modem.command(text, now_us)
+            self._modem.command(text, now_us, timeout_us=_limit_us(text))
 
     def send(self, number: str, octets: bytes, now_us: int) -> None:
         """Send octets, in parts where needed; LocalProtocolError for what cannot be sent."""
         self._reference += 1
         pdus = submit(number, octets, self._reference)
+        if MAX_QUEUED - self._modem.room + len(pdus) > MAX_SENDING:
+            raise LocalProtocolError("too many messages wait for the modem already")
         sending = _Sending(number, len(pdus))
         for size, pdu in pdus:
             self._modem.command(f"AT+CMGS={size}", now_us, sending, pdu, SEND_US)
@@ -118,7 +137,8 @@ class MessageLine:
         self._modem.expire(now_us)
         if now_us >= self._list_us:
             self._list_us = now_us + LIST_US
-            self._modem.command(_LIST, now_us)
+            self._look(_LIST, now_us)
+            self._look(_TELL, now_us)
         self._heed(now_us)
 
     def deadline_us(self) -> int | None:
@@ -137,12 +157,19 @@ class MessageLine:
         events, self._events = self._events, []
         return events
 
+    def _look(self, text: str, now_us: int, token: object = None) -> bool:
+        """Read or delete before anything is sent, if there is room; else a later list finds it."""
+        if not self._modem.room:
+            return False
+        self._modem.command(text, now_us, token, timeout_us=_limit_us(text), first=True)
+        return True
+
     def _heed(self, now_us: int) -> None:
         for event in self._modem.events():
             if isinstance(event, Told) and event.line.startswith("+CMTI:"):
                 index = event.line.rpartition(",")[2].strip()
                 if index.isascii() and index.isdecimal():
-                    self._modem.command(f"AT+CMGR={index}", now_us, ("read", index))
+                    self._look(f"AT+CMGR={index}", now_us, token=("read", index))
             elif isinstance(event, CommandDone):
                 self._done(event, now_us)
 
@@ -150,9 +177,13 @@ class MessageLine:
         match event.token:
             case _Sending() as sending:
                 self._sent(sending, event)
-            case ("read", str(index)) if event.ok:
-                for _, pdu in _stored("+CMGR:", event.lines):
-                    self._take(pdu, index, now_us)
+            case ("read", str(index)):
+                if event.ok:
+                    for _, pdu in _stored("+CMGR:", event.lines):
+                        self._take(pdu, index, now_us)
+                return  # one that is not there is no failure of the modem
+            case ("delete", str(index)):
+                self._taken.discard(index)
             case str(text) if text == _LIST and event.ok:
                 self._take_list(event.lines, now_us)
             case str(text) if text in (ESCAPE, _TELL):
@@ -163,7 +194,8 @@ class MessageLine:
         elif (event.token in _BEGIN and not event.ok) or self._failures >= MAX_FAILURES:
             meant = _MEANT.get(event.result)
             told = f"{event.result} ({meant})" if meant else event.result
-            self._events.append(ModemFailed(f"the modem says {told} to {event.token}"))
+            asked = event.token if isinstance(event.token, str) else "what is sent or deleted"
+            self._events.append(ModemFailed(f"the modem says {told} to {asked}"))
 
     def _sent(self, sending: _Sending, event: CommandDone) -> None:
         sending.left -= 1
@@ -179,7 +211,11 @@ class MessageLine:
                 self._take(pdu, index, now_us)
 
     def _take(self, pdu: str, index: str, now_us: int) -> None:
-        self._modem.command(f"AT+CMGD={index}", now_us)
+        if index in self._taken or not self._look(
+            f"AT+CMGD={index}", now_us, token=("delete", index)
+        ):
+            return
+        self._taken.add(index)
         try:
             one = delivered(pdu)
         except RemoteProtocolError:
@@ -190,6 +226,10 @@ class MessageLine:
         whole = self._joiner.take(one, now_us)
         if whole:
             self._events.append(MessageCame(one.sender, whole))
+
+
+def _limit_us(text: str) -> int:
+    return LISTING_US if text == _LIST else COMMAND_US
 
 
 def _stored(name: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,21 @@
 """Short messages by modems as they are: what they say in between, refuse, or still wait for."""
 
+import pytest
+
+from protocols.errors import LocalProtocolError
 from protocols.machine import Event
-from protocols.modem.at import ESCAPE_US, INITIALISE
-from protocols.modem.messages import SEND_US, MessageCame, MessageLine, ModemFailed, Ready
+from protocols.modem.at import COMMAND_US, ESCAPE_US, INITIALISE, MAX_QUEUED
+from protocols.modem.messages import (
+    LIST_US,
+    LISTING_US,
+    MAX_SENDING,
+    SEND_US,
+    MessageCame,
+    MessageLine,
+    MessageSent,
+    ModemFailed,
+    Ready,
+)
 from protocols.modem.pdu import submit
 from tests.protocols.modem.test_pdu import as_delivered
 
@@ -49,8 +62,9 @@ def test_a_list_is_read_around_what_the_modem_says_within_it() -> None:
     assert line.outgoing() == b"AT+CMGL=4\r"
     listed = ["+CMGL: 1,0,,26", PDU, "^MODE:5,4", "+CMGL: 2,0,,26", PDU]
     events, octets = told(line, "^RSSI:18", *listed, "OK")
-    assert events == [CAME, CAME, Ready()] and octets == "AT+CMGD=1\r"
+    assert events == [CAME, CAME, Ready()] and octets == "AT+CNMI=2,1\r"
     assert told(line, "OK")[1] == "AT+CMGD=2\r"
+    assert told(line, "OK")[1] == "AT+CMGD=1\r"
 
 
 def test_a_modem_that_tells_of_no_message_is_listed_all_the_same() -> None:
@@ -82,3 +96,93 @@ def test_a_modem_that_waits_for_a_body_that_nobody_sends_is_freed() -> None:
     assert line.outgoing().startswith(b"AT+CMGS=")
     line.expire(1 + SEND_US)
     assert line.outgoing() == b"\x1b\r", "else the next command would be a message's body"
+
+
+def sending(line: MessageLine, result: str) -> tuple[list[Event], str]:
+    """Let the modem take the body of what is sent, and end it so."""
+    line.receive(b"\r\n> ", 1)
+    assert line.outgoing().endswith(b"\x1a")
+    return told(line, result)
+
+
+def test_what_came_is_read_and_deleted_before_more_is_sent() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    line.send("+15550001", b"two", 1)
+    assert line.outgoing().startswith(b"AT+CMGS=")
+    assert told(line, '+CMTI: "SM",3') == ([], "")
+    assert sending(line, "OK")[1] == "AT+CMGR=3\r"
+    events, octets = told(line, "+CMGR: 0,,26", PDU, "OK")
+    assert events == [CAME] and octets.startswith("AT+CMGS="), "it was asked for before that"
+    assert sending(line, "OK")[1] == "AT+CMGD=3\r"
+
+
+def test_a_place_is_deleted_once_for_each_message_that_was_in_it() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    line.outgoing()
+    told(line, '+CMTI: "SM",3')
+    line.expire(LIST_US)
+    assert sending(line, "OK")[1] == "AT+CNMI=2,1\r"
+    assert told(line, "OK")[1] == "AT+CMGL=4\r"
+    listed = told(line, "+CMGL: 3,0,,26", PDU, "OK")
+    assert listed == ([CAME, Ready()], "AT+CMGR=3\r")
+    assert told(line, "+CMGR: 1,,26", PDU, "OK") == ([], "AT+CMGD=3\r"), "it was given already"
+    assert told(line, '+CMTI: "SM",3', "OK") == ([], "AT+CMGR=3\r")
+    assert told(line, "+CMGR: 0,,26", PDU, "OK") == ([CAME], "AT+CMGD=3\r"), "another came there"
+
+
+def test_more_messages_than_commands_may_wait_are_read_one_list_after_the_other() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    line.outgoing()
+    for place in range(1, 2 * MAX_QUEUED):
+        told(line, f'+CMTI: "ME",{place}')
+    octets = sending(line, "OK")[1]
+    while octets != "":
+        assert octets.startswith("AT+CMGR=")
+        octets = told(line, "+CMS ERROR: 321")[1]
+    line.expire(LIST_US)
+    assert line.outgoing() == b"AT+CMGL=4\r", "what is not there is no failure of the modem"
+
+
+def test_a_message_is_sent_whole_or_not_at_all_and_leaves_room_for_what_comes() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    for _ in range(MAX_SENDING - 1):
+        line.send("+15550001", b"more", 1)
+    with pytest.raises(LocalProtocolError):
+        line.send("+15550001", bytes(1000), 1)
+    line.outgoing()
+    told(line, '+CMTI: "SM",3')
+    assert sending(line, "OK")[1] == "AT+CMGR=3\r"
+
+
+def test_a_call_that_nobody_took_ends_no_command() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    line.outgoing()
+    assert told(line, "RING", "NO CARRIER") == ([], "")
+    assert sending(line, "NO CARRIER") == ([], "")
+    assert told(line, "+CMGS: 7", "OK") == ([MessageSent("+15550001", True, "OK")], "")
+
+
+def test_a_long_list_is_waited_for() -> None:
+    line = MessageLine(0)
+    for answer in ("OK", "OK", "OK", "OK"):
+        told(line, answer)
+    line.expire(1 + COMMAND_US)
+    assert line.events() == []
+    line.expire(1 + LISTING_US)
+    assert line.events() == [ModemFailed("the modem says no answer to AT+CMGL=4")]
+
+
+def test_a_modem_that_sends_nothing_is_given_up_in_words() -> None:
+    line = ready()
+    for _ in range(3):
+        line.send("+15550001", b"one", 1)
+    line.outgoing()
+    sending(line, "+CMS ERROR: 38")
+    sending(line, "+CMS ERROR: 38")
+    failed = ModemFailed("the modem says +CMS ERROR: 38 to what is sent or deleted")
+    assert sending(line, "+CMS ERROR: 38")[0][-1] == failed
