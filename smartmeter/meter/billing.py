@@ -74,16 +74,11 @@ class Billing:
     # What the calendar asks for.
 
     def follow(self, due: Due, time: TimeOfUse, utc_s: int) -> None:
-        """Do what a step of the calendar asks for: read, then change season, then reset."""
-        if self._reads_itself(due, utc_s):
-            self.self_read(time, utc_s)
-        if due.new_season is not None and due.new_season != time.state.season:
-            if self._time_flag("SEASON_CHNG_ARMED_FLAG"):
-                time.state.armed_season = due.new_season
-            else:
-                self.change_season(due.new_season, time, utc_s)
-        if due.demand_reset:
-            self.demand_reset(time, utc_s)
+        """Do what a step of the calendar asks for."""
+        begins = due.new_season if due.new_season != time.state.season else None
+        if due.new_season is not None and self._time_flag("SEASON_CHNG_ARMED_FLAG"):
+            time.state.armed_season, begins = begins, None
+        self.act(time, utc_s, self._reads_itself(due, utc_s), due.demand_reset, begins)
 
     def _reads_itself(self, due: Due, utc_s: int) -> bool:
         function = self._function()
@@ -107,54 +102,60 @@ class Billing:
         """Tell whether ST-13 lets a demand reset happen now."""
         return utc_s >= self.exclusion.reset_until_s
 
+    def act(
+        self, time: TimeOfUse, utc_s: int, read: bool, reset: bool, season: int | None = None
+    ) -> tuple[bool, bool]:
+        """Read the registers, reset demand, let a season begin; give what was read and reset.
+
+        ST-21 couples reading and resetting, ST-51 has a new season bring both, and a season
+        that is armed comes with a reset: whatever asks for it, each is done once.  All that is
+        kept is kept before the reset, so that ST-24 to ST-26 tell the same of this instant.
+        """
+        coupling = self._coupling()
+        may_reset = self.may_reset(utc_s) and bool(self.program.table(21))
+        reset = may_reset and (reset or self._with_season("SEASON_DEMAND_RESET_FLAG", season))
+        season = time.state.armed_season if reset and season is None else season
+        read = read or (reset and bool(coupling & RESET_READS))
+        read = self._has_room(read or self._with_season("SEASON_SELF_READ_FLAG", season))
+        if read and coupling & READ_RESETS and may_reset and not reset:
+            reset, season = True, time.state.armed_season if season is None else season
+        self.credit(time.state.summation_tier)
+        if season is not None:
+            self.previous_season = self._kept(24, "PREV_SEASON_REG_DATA", time, utc_s)
+        if read:
+            self._self_read(time, utc_s)
+        if reset:
+            self._demand_reset(time, utc_s)
+        if season is not None:
+            time.change_season(season)
+            self._note(EventCode.SEASON_CHANGED, utc_s, bytes([season]))
+        return read, reset
+
     def _coupling(self) -> int:
         return self._function().get("SELF_READ_DEMAND_RESET", 0)
 
-    def demand_reset(self, time: TimeOfUse, utc_s: int, coupled: bool = True) -> bool:
-        """Reset demand, unless the last reset excludes it; a self-read may come with it."""
-        if not self.may_reset(utc_s) or not self.program.table(21):
-            return False
-        self.credit(time.state.summation_tier)
-        if coupled and self._coupling() & RESET_READS:
-            self.self_read(time, utc_s, coupled=False)
+    def _with_season(self, flag: str, season: int | None) -> bool:
+        return season is not None and self._time_flag(flag)
+
+    def _has_room(self, wanted: bool) -> bool:
+        """Make room for a self-read that is wanted; False when none is, or there is no room."""
+        pointers = self.self_reads.pointers
+        return wanted and pointers.capacity > 0 and pointers.add()
+
+    def _self_read(self, time: TimeOfUse, utc_s: int) -> None:
+        """Keep the registers as an entry of ST-26."""
+        order, added = self.program.formats.data_order, self.self_reads.pointers.added
+        number = (added % 65536).to_bytes(2, order) if self._numbered else b""
+        self.self_reads.add(number + self._kept(25, "PREV_DEMAND_RESET_DATA", time, utc_s))
+        self._note(EventCode.SELF_READ, utc_s, b"")
+
+    def _demand_reset(self, time: TimeOfUse, utc_s: int) -> None:
         self.previous_reset = self._kept(25, "PREV_DEMAND_RESET_DATA", time, utc_s)
         self.registers.reset_demand()
         self._counters[RESET_COUNT] += 1
         if self.program.table(21).REG_FUNC1_FLAGS.DEMAND_RESET_LOCK_FLAG:
             self.exclusion.after_reset(self.program.table(13), utc_s)
         self._note(EventCode.DEMAND_RESET, utc_s, b"")
-        armed, time.state.armed_season = time.state.armed_season, None
-        if armed is not None:
-            self.change_season(armed, time, utc_s, resets=False)
-        return True
-
-    def self_read(self, time: TimeOfUse, utc_s: int, coupled: bool = True) -> bool:
-        """Keep the registers as an entry of ST-26; a demand reset may come with it."""
-        pointers = self.self_reads.pointers
-        if not pointers.capacity or not pointers.add():
-            return False
-        self.credit(time.state.summation_tier)
-        order = self.program.formats.data_order
-        number = (pointers.added % 65536).to_bytes(2, order) if self._numbered else b""
-        self.self_reads.add(number + self._kept(25, "PREV_DEMAND_RESET_DATA", time, utc_s))
-        self._note(EventCode.SELF_READ, utc_s, b"")
-        if coupled and self._coupling() & READ_RESETS:
-            self.demand_reset(time, utc_s, coupled=False)
-        return True
-
-    def change_season(self, season: int, time: TimeOfUse, utc_s: int, resets: bool = True) -> None:
-        """End the season: keep its registers for ST-24, read and reset as ST-51 says.
-
-        A change that waited for a demand reset does not reset again.
-        """
-        self.credit(time.state.summation_tier)
-        self.previous_season = self._kept(24, "PREV_SEASON_REG_DATA", time, utc_s)
-        if self._time_flag("SEASON_SELF_READ_FLAG"):
-            self.self_read(time, utc_s)
-        time.change_season(season)
-        if resets and self._time_flag("SEASON_DEMAND_RESET_FLAG"):
-            self.demand_reset(time, utc_s)
-        self._note(EventCode.SEASON_CHANGED, utc_s, bytes([season]))
 
     def _kept(self, number: int, name: str, time: TimeOfUse, utc_s: int) -> bytes:
         """Encode the registers now, with time and season, as ST-24 and ST-25 hold them."""

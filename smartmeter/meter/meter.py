@@ -463,10 +463,9 @@ class Meter:
         actions = 0
         for one in waiting:
             actions |= one.event[0]
-        if actions & SELF_READ_BIT:
-            self.metering.self_read(utc_s)
-        if actions & DEMAND_RESET_BIT:
-            self.metering.demand_reset(utc_s)
+        read, reset = actions & SELF_READ_BIT, actions & DEMAND_RESET_BIT
+        if read or reset:
+            self.metering.read_and_reset(utc_s, bool(read), bool(reset))
         self._apply({w.number: w.image for w in waiting})
         if waiting:
             self.pending.last_activation = self.clock.stamp(utc_s)

@@ -307,22 +307,13 @@ class Metering:
         """Bring the registers up to what was measured."""
         self.billing.credit(self.time.state.summation_tier)
 
-    def demand_reset(self, utc_s: int) -> bool:
-        """Reset demand, unless the last reset excludes it."""
-        done = self.billing.demand_reset(self.time, utc_s)
-        self._move_tier(utc_s)  # an armed season may have begun
-        return done
-
-    def self_read(self, utc_s: int) -> bool:
-        """Keep the registers as an entry of ST-26; a demand reset may come with it."""
-        done = self.billing.self_read(self.time, utc_s)
+    def read_and_reset(
+        self, utc_s: int, read: bool, reset: bool, season: int | None = None
+    ) -> tuple[bool, bool]:
+        """Read the registers, reset demand, begin a season; tell what was read and reset."""
+        done = self.billing.act(self.time, utc_s, read, reset, season)
         self._move_tier(utc_s)
         return done
-
-    def change_season(self, season: int, utc_s: int) -> None:
-        """Let a season begin by command."""
-        self.billing.change_season(season, self.time, utc_s)
-        self._move_tier(utc_s)
 
     def record_profile(self, on: bool) -> None:
         """Start or stop recording in all sets."""

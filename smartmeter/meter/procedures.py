@@ -218,17 +218,16 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
         return BAD
     if action.DEMAND_RESET_FLAG and not metering.billing.may_reset(utc_s):
         return ResultCode.TIMING_CONSTRAINT, {}
-    done = {"DEMAND_RESET_FLAG": 0, "SELF_READ_FLAG": 0, "SEASON_CHANGE_FLAG": 0}
-    if action.SELF_READ_FLAG:
-        done["SELF_READ_FLAG"] = int(metering.self_read(utc_s))
-    if action.DEMAND_RESET_FLAG:
-        done["DEMAND_RESET_FLAG"] = int(
-            metering.demand_reset(utc_s) or not metering.billing.may_reset(utc_s)
-        )
-    if action.SEASON_CHANGE_FLAG:
-        metering.change_season(action.NEW_SEASON, utc_s)
-        done["SEASON_CHANGE_FLAG"] = 1
-    done["NEW_SEASON"] = action.NEW_SEASON if action.SEASON_CHANGE_FLAG else 0
+    changes = bool(action.SEASON_CHANGE_FLAG)
+    season = action.NEW_SEASON if changes else None
+    asked = bool(action.SELF_READ_FLAG), bool(action.DEMAND_RESET_FLAG)
+    read, reset = metering.read_and_reset(utc_s, *asked, season)
+    done = {
+        "DEMAND_RESET_FLAG": int(asked[1] and reset),
+        "SELF_READ_FLAG": int(asked[0] and read),
+        "SEASON_CHANGE_FLAG": int(changes),
+        "NEW_SEASON": season or 0,
+    }
     return ResultCode.COMPLETED, {"SUCCESS_FLAG": done}
 
 

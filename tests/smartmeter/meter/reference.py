@@ -293,14 +293,31 @@ class Reference:
         at = self.calendar.shown(self.now)
         return at, self.calendar.season, self.resets % 256, self.registers()
 
-    def demand_reset(self, coupled: bool = True) -> bool:
-        """Reset demand, unless excluded."""
-        if self.now < self.reset_until:
-            return False
-        coupling = self.tables[21].REG_FUNC2_FLAGS.SELF_READ_DEMAND_RESET
-        if coupled and coupling & 1:
-            self.self_read(coupled=False)
-        self.kept_reset = self._kept()
+    def act(self, read: bool = False, reset: bool = False, season: int | None = None) -> None:
+        """Do what is asked for at one instant and what that brings, each once."""
+        flags, coupling = self.calendar.flags1, self.tables[21].REG_FUNC2_FLAGS
+        free, kept = self.now >= self.reset_until, self.self_reads
+        room = kept.capacity > 0 and not (kept.inhibit and kept.unread >= kept.capacity)
+        for _ in range(3):
+            season = self.calendar.armed if reset and free and season is None else season
+            begins = season is not None
+            read |= begins and bool(flags["SEASON_SELF_READ_FLAG"])
+            read |= reset and free and coupling.SELF_READ_DEMAND_RESET in (1, 3)
+            reset |= begins and bool(flags["SEASON_DEMAND_RESET_FLAG"])
+            reset |= read and room and coupling.SELF_READ_DEMAND_RESET in (2, 3)
+        now = self._kept()
+        if season is not None:
+            self.kept_season = now
+        if read and kept.add(now):
+            self.logs.note(21, self.now)
+        if reset and free:
+            self.kept_reset = now
+            self._reset_demand()
+        if season is not None:
+            self.calendar.season, self.calendar.armed = season, None
+            self.logs.note(24, self.now, bytes([season]))
+
+    def _reset_demand(self) -> None:
         for index in self.tables[22].MIN_OR_MAX_FLAGS:
             for tier in (None, *range(self.tiers)):
                 best = self.best(index, tier) if index < len(self.demand_sources) else []
@@ -314,30 +331,6 @@ class Reference:
         if self.tables[21].REG_FUNC1_FLAGS.DEMAND_RESET_LOCK_FLAG:
             self.reset_until = self.now + 60 * self.tables[13].get("RESET_EXCLUSION", 0)
         self.logs.note(20, self.now)
-        armed, self.calendar.armed = self.calendar.armed, None
-        if armed is not None:
-            self.change_season(armed, resets=False)
-        return True
-
-    def self_read(self, coupled: bool = True) -> bool:
-        """Read the registers into the list; may reset demand."""
-        if not self.self_reads.add(None):
-            return False
-        self.self_reads.entries[-1] = self._kept()
-        self.logs.note(21, self.now)
-        if coupled and self.tables[21].REG_FUNC2_FLAGS.SELF_READ_DEMAND_RESET & 2:
-            self.demand_reset(coupled=False)
-        return True
-
-    def change_season(self, season: int, resets: bool = True) -> None:
-        self.kept_season = self._kept()
-        flags = self.calendar.flags1
-        if flags["SEASON_SELF_READ_FLAG"]:
-            self.self_read()
-        self.calendar.season, self.calendar.armed = season, None
-        if resets and flags["SEASON_DEMAND_RESET_FLAG"]:
-            self.demand_reset()
-        self.logs.note(24, self.now, bytes([season]))
 
     def move_tier(self) -> None:
         """Put the tiers of now in force."""
@@ -355,15 +348,10 @@ class Reference:
         function = self.tables[21].REG_FUNC2_FLAGS
         sunday = self.calendar.local(self.now).weekday() == 6
         regular = function.DAILY_SELF_READ_FLAG or (function.WEEKLY_SELF_READ_FLAG and sunday)
-        if asked.read or (asked.midnight and regular):
-            self.self_read()
-        if asked.season is not None and asked.season != self.calendar.season:
-            if self.calendar.flags1["SEASON_CHNG_ARMED_FLAG"]:
-                self.calendar.armed = asked.season
-            else:
-                self.change_season(asked.season)
-        if asked.reset:
-            self.demand_reset()
+        season = asked.season if asked.season != self.calendar.season else None
+        if asked.season is not None and self.calendar.flags1["SEASON_CHNG_ARMED_FLAG"]:
+            self.calendar.armed, season = season, None
+        self.act(asked.read or bool(asked.midnight and regular), asked.reset, season)
         self.move_tier()
 
     # Load profile.

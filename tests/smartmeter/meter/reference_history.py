@@ -158,7 +158,7 @@ class Pair:
         self._remote(chance.choice((1, 1, 2, 3)), 0)
 
     def season(self, chance: Random) -> None:
-        self._remote(4 | chance.choice((0, 1, 2)), chance.randrange(2))
+        self._remote(4 | chance.choice((0, 1, 2, 3)), chance.randrange(2))
 
     def _remote(self, actions: int, season: int) -> None:
         reference = self.reference
@@ -175,15 +175,9 @@ class Pair:
             assert code == 4
             return
         assert code == 0
-        if actions & 2:
-            reference.self_read()
-            reference.move_tier()
-        if actions & 1:
-            reference.demand_reset()
-            reference.move_tier()
-        if actions & 4:
-            reference.change_season(season)
-            reference.move_tier()
+        begins = season if actions & 4 else None
+        reference.act(bool(actions & 2), bool(actions & 1), begins)
+        reference.move_tier()
         self.done(9)
 
     def recording(self, chance: Random) -> None:

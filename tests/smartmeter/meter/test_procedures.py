@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ansi_tables import Record
 from ansi_tables.procedures import Initiate, encode_initiate
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
@@ -134,6 +135,60 @@ def test_an_exclusion_lasts_its_minutes_however_the_clock_is_set(days: int) -> N
     assert run(bench, 9, reset)[0] == 4
     bench.wait(MINUTE_US)
     assert run(bench, 9, reset)[0] == 0
+
+
+def program(bench: Bench, number: int, **changed: object) -> None:
+    image = bench.meter.encode(number, bench.snapshot()[number] | changed)
+    bench.meter.write_table(number, image, bench.now_us)
+
+
+def _best(registers: Record) -> list[object]:
+    return [demand.DEMAND for demand in registers.TOT_DATA_BLOCK.DEMANDS]
+
+
+@pytest.mark.parametrize("name", ["bcd-1997", "commercial", "residential-tou"])
+def test_one_command_to_read_and_reset_does_each_once_and_keeps_what_it_resets(name: str) -> None:
+    """ST-21 of two of them has the one bring the other as well."""
+    bench = Bench(PROFILES[name], epoch_us=EPOCH_US + 4 * 24 * HOUR_US)
+    bench.wait(10 * HOUR_US)
+    before = bench.snapshot()
+    both = {"ACTION_FLAG": flags(DEMAND_RESET_FLAG=1, SELF_READ_FLAG=1)}
+    assert run(bench, 9, both) == b"\x00\x03"
+    after = bench.snapshot()
+    assert after[23].NBR_DEMAND_RESETS == before[23].NBR_DEMAND_RESETS + 1
+    assert before[23] == after[25].PREV_DEMAND_RESET_DATA
+    assert after[26].NBR_VALID_ENTRIES == before[26].NBR_VALID_ENTRIES + 1
+    newest = after[26].SELF_READS_ENTRIES[after[26].LAST_ENTRY_ELEMENT]
+    assert before[23] == newest.SELF_READ_REGISTER_DATA
+
+
+@pytest.mark.parametrize("armed", [0, 1])
+def test_the_last_season_keeps_its_demand_though_a_reset_ends_it(armed: int) -> None:
+    bench = Bench(TOU)
+    flags_51 = bench.snapshot()[51].TIME_FUNC_FLAG1 | {"SEASON_CHNG_ARMED_FLAG": armed}
+    program(bench, 51, TIME_FUNC_FLAG1=flags_51)
+    bench.wait(10 * HOUR_US)
+    bench.meter.metering.time.state.armed_season = 1 if armed else None
+    before = bench.snapshot()[23]
+    change = {} if armed else {"SEASON_CHANGE_FLAG": 1, "NEW_SEASON": 1}
+    assert run(bench, 9, {"ACTION_FLAG": flags(DEMAND_RESET_FLAG=1, **change)})[0] == 0
+    after = bench.snapshot()
+    assert after[55].STATUS.SEASON == 1 and any(any(best) for best in _best(before))
+    assert not any(any(best) for best in _best(after[23]))
+    assert before == after[24].PREV_SEASON_REG_DATA
+    assert after[24].REGISTER_INFO.SEASON == after[25].REGISTER_INFO.SEASON == 0
+
+
+def test_an_armed_season_is_given_up_when_the_calendar_returns_to_the_one_in_force() -> None:
+    begin_s = int(datetime(2026, 9, 30, 12, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=begin_s * US_PER_S)
+    armed = bench.snapshot()[51].TIME_FUNC_FLAG1 | {"SEASON_CHNG_ARMED_FLAG": 1}
+    program(bench, 51, TIME_FUNC_FLAG1=armed)
+    state = bench.meter.metering.time.state
+    state.season, state.armed_season = 0, 1  # since June, when the calendar had no reset
+    bench.wait(24 * HOUR_US)  # over the date on which season 0 begins, with a reset
+    assert EventCode.DEMAND_RESET in codes(bench)
+    assert bench.snapshot()[55].STATUS.SEASON == 0
 
 
 def test_a_season_changes_on_command_and_keeps_the_registers_of_the_old_one() -> None:

@@ -49,7 +49,8 @@ def told(street: Street, source: AlarmSource) -> list[int]:
 def reset_by_hand(street: Street) -> None:
     meter = street.device.meter
     meter.advance(street.world.now_us)
-    assert meter.metering.demand_reset(meter.clock.utc_s(street.world.now_us))
+    utc_s = meter.clock.utc_s(street.world.now_us)
+    assert meter.metering.read_and_reset(utc_s, read=False, reset=True)[1]
 
 
 @pytest.mark.parametrize("hand_first", [True, False])
