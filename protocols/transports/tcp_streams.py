@@ -57,11 +57,13 @@ class StreamJoiner:
         """Give what this segment makes available."""
         way = (segment.source, segment.destination)
         sequence = segment.sequence
+        pieces = []
         if segment.begins:
             sequence = sequence + 1 & 0xFFFFFFFF
             known = self._ways.get(way)
             if known is None or known.begun != sequence or known.expected != known.led:
                 led = sequence + len(segment.payload) & 0xFFFFFFFF
+                pieces = self._rest(way, known) if known is not None else []
                 self._ways[way] = _State(sequence, sequence, sequence, led)
         state = self._ways.setdefault(way, _State())
         self._ways.move_to_end(way)
@@ -69,24 +71,27 @@ class StreamJoiner:
             old, forgotten = self._ways.popitem(last=False)
             self.lost[old] += sum(map(len, forgotten.waiting.values()))
         if not segment.payload:
-            return []
+            return pieces
         if len(segment.payload) > len(state.waiting.get(sequence, b"")):
             state.waiting[sequence] = segment.payload
-        pieces = self._available(way, state)
+        pieces += self._available(way, state)
         if len(state.waiting) > MAX_WAITING:
             pieces += self._behind_gap(way, state)
         return pieces
 
     def finish(self) -> list[tuple[Way, Piece]]:
         """The capture has ended: give what is there behind gaps."""
-        found = []
-        for way, state in self._ways.items():
-            while state.waiting:
-                pieces = self._behind_gap(way, state)
-                found += [(way, piece) for piece in pieces]
-                if not pieces:
-                    self.lost[way] += sum(map(len, state.waiting.values()))
-                    break
+        return [(way, one) for way, state in self._ways.items() for one in self._rest(way, state)]
+
+    def _rest(self, way: Way, state: _State) -> list[Piece]:
+        """Give what a connection left behind gaps; what begins no message is lost."""
+        found: list[Piece] = []
+        while state.waiting:
+            pieces = self._behind_gap(way, state)
+            if not pieces:
+                self.lost[way] += sum(map(len, state.waiting.values()))
+                break
+            found += pieces
         return found
 
     def _behind_gap(self, way: Way, state: _State) -> list[Piece]:

@@ -257,6 +257,7 @@ A, B, C = MESSAGE[:10], MESSAGE[10:20], MESSAGE[20:]
         ([tcp(C + MESSAGE, 500)], [], SIZE + len(C)),
         ([tcp(MESSAGE, 500), tcp(MESSAGE, 500 - SIZE)], [MESSAGE], SIZE),
         ([tcp(MESSAGE, 500), tcp(MESSAGE * 2, 500 - SIZE)], [MESSAGE], SIZE),
+        ([tcp(b"", 0, 2), tcp(MESSAGE, 9), tcp(b"", 5, 2), tcp(MESSAGE, 6)], [MESSAGE] * 2, 0),
         ([tcp(b"", 499, 2), tcp(b"\0", 499), tcp(MESSAGE, 500), tcp(b"\0", 499)], [MESSAGE], 0),
     ],
 )
