@@ -6,7 +6,8 @@
   (against guessed MACs).
 * A node: ``node`` sends requests (``transactions``) and gives what comes (``reception``) to its
   host; ``server`` is the device on it (``access``, ``sessions``); ``registrant`` registers it.
-* A relay: ``relay`` forwards by ``routes``, ``ways``, ``answers_due``, ``waiting`` and
-  ``passages``; ``relay_services`` and ``registrar`` are what it serves itself.
+* A relay: ``relay`` forwards by ``routes``, ``ways``, ``answers_due``, ``waiting``,
+  ``group_messages`` and ``passages``, and learns from ``shown_titles``; ``relay_services`` and
+  ``registrar`` are what it serves itself.
 * What carries messages: ``stream`` (TCP), ``datagrams`` (UDP), ``local_port`` (to a module).
 """

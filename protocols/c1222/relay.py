@@ -1,18 +1,18 @@
 """A C12.22 relay, and with a registrar a master relay: forwards APDUs by title; a message machine.
 
-Only the envelope is read, and octets go on unchanged: a relay has no keys of
-others.  A route to a title is learned when a secured answer to it has passed, or
-a registration in clear was answered ``ok``, and from upstream where that is: whoever
-only claims a title gets no such answer.  There is no hop count; a message never goes
-back the way it came, a group's message passes once, any other a few times.
+Only the envelope is read, and octets go on unchanged: a relay has no keys of others.  A route to
+a title is learned from an answer to it that only its owner gets (``shown_titles``); a relay that
+has another above it believes none but those from there.  There is no hop count; a message never
+goes back the way it came, a group's message passes once, any other a few times.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
@@ -20,11 +20,11 @@ from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.builder import ALWAYS, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.group_messages import GroupMessages
 from protocols.c1222.in_clear import (
     asks_for,
     departed_title,
     gathered_titles,
-    granted_title,
     is_in_clear,
     is_network_error,
     mode_of,
@@ -37,8 +37,9 @@ from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
 from protocols.c1222.routes import Spoken
-from protocols.c1222.security import CLEAR, check_control
+from protocols.c1222.security import CLEAR
 from protocols.c1222.services import DEREGISTER, encode_service
+from protocols.c1222.shown_titles import shown_by
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import RelayOwner, Ways
 from protocols.machine import US_PER_S, earliest
@@ -65,13 +66,18 @@ class RelaySettings:
     max_apdu_octets: int = 32_767
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A message to many: where it came from, and who asked, for the answers."""
+class _Message(NamedTuple):
+    """An APDU that is to go on, the path that it came by, and its octets."""
 
     came: Hashable
-    key: Key
-    due_us: int
+    apdu: Apdu
+    octets: bytes
+
+    @classmethod
+    def of(cls, asked: Asked) -> _Message:
+        """Give the request that an answer is waited for."""
+        octets = tlv(APDU_TAG, b"".join(asked.apdu.elements.values()))
+        return cls(asked.came, asked.apdu, octets)
 
 
 class Relay:
@@ -98,7 +104,8 @@ class Relay:
         self._waiting = WaitingRoom()
         self._due = AnswersDue(self._settings.max_pending)
         self._passages = Passages()
-        self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
+        memory_us = self._settings.group_memory_s * US_PER_S
+        self._groups = GroupMessages(self._settings.max_groups, memory_us)
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._services = RelayServices(
@@ -126,14 +133,14 @@ class Relay:
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
         # Who has asked without a title is answered to none.
         if where is not Addressed.HERE or (apdu.is_response and apdu.called is None):
-            self._pass_on(path, apdu, octets, where, now_us)
+            self._pass_on(_Message(path, apdu, octets), where, now_us)
         elif path != self.upstream and self._is_for_upstream(apdu):
-            self._forward_by(self.upstream, path, apdu, octets, now_us)
+            self._forward_by(self.upstream, _Message(path, apdu, octets), now_us)
         else:
             self._deliver(path, octets, now_us)
 
     def asked(self, event: RequestArrived) -> None:
-        """Whoever asks who is here may be a relay whose way up is new; see ``ask_above``."""
+        """Note where a relay may be: one whose way up is new asks who is here (``ask_above``)."""
         named = event.called is None and event.calling is not None
         if named and event.path != self.upstream and event.services[0][0] == IDENTIFY:
             self._ways.relay_came(event.path)
@@ -143,7 +150,7 @@ class Relay:
         return self._ways.relay_in_turn()
 
     def ask_above(self, now_us: int) -> None:
-        """Ask who is upstream, when that is a new way: we tell it who looks for a relay."""
+        """Ask who is upstream, when that is a new way: so the relay there learns of this one."""
         self.node.request([encode_service(Identify())], None, self.upstream, now_us)
 
     def forward(self, path: Hashable, octets: bytes, now_us: int) -> bool:
@@ -161,7 +168,7 @@ class Relay:
                 return False
         elif where is Addressed.HERE or (where.is_group and (apdu.is_response or apdu.is_segment)):
             return False
-        self._pass_on(path, apdu, octets, Addressed.ELSEWHERE, now_us)
+        self._pass_on(_Message(path, apdu, octets), Addressed.ELSEWHERE, now_us)
         return True
 
     def path_failed(self, path: Hashable) -> None:
@@ -201,7 +208,7 @@ class Relay:
             # Silence is how a request on exception succeeds, too.
             if asked.apdu.response_control == ALWAYS:
                 self._error(asked.came, asked.apdu, ResponseCode.nett)
-        self._forget_groups(now_us)
+        self._groups.expire(now_us)
         self._ways.expire(now_us)
 
     def deadline_us(self) -> int | None:
@@ -222,57 +229,58 @@ class Relay:
         changes, self._services.changes = self._services.changes, []
         return changes
 
-    # Forwarding.
-
-    def _pass_on(
-        self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
-    ) -> None:
+    def _pass_on(self, message: _Message, where: Addressed, now_us: int) -> None:
         """Send on what is for others, or for others too."""
+        apdu = message.apdu
         if apdu.is_response:
-            self._return(path, apdu, octets, now_us)
+            self._return(message, now_us)
         elif apdu.called is not None and is_group(apdu.called):
-            self._spread(path, apdu, octets, where, now_us)
+            self._spread(message, where, now_us)
         else:
-            self._forward(path, apdu, octets, now_us)
+            self._forward(message, now_us)
 
-    def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+    # Requests.
+
+    def _forward(self, message: _Message, now_us: int) -> None:
+        apdu, came = message.apdu, message.came
         assert apdu.called is not None
         # A piece of an answer bears no A4: it goes to whoever has asked its sender.
-        if apdu.is_segment and (asking := self._due.asking(apdu.called.absolute, path)):
-            for came in asking:
-                self._send(came, apdu, octets, now_us)
+        if apdu.is_segment and (asking := self._due.asking(apdu.called.absolute, came)):
+            for path in asking:
+                self._send(path, message, now_us)
             return
         way = self._ways.known(apdu.called, now_us)
-        if way == path and self.upstream is not None:
+        if way == came and self.upstream is not None:
             way = self.upstream  # it did not find its target there
         if way is None and self._owner.seek(apdu.called):
-            if not self._waiting.take(path, apdu, octets, now_us):
-                self._error(path, apdu, ResponseCode.bsy)
+            if not self._waiting.take(came, apdu, message.octets, now_us):
+                self._error(came, apdu, ResponseCode.bsy)
             return
-        way = self._ways.otherwise(apdu.called, path, now_us) if way is None else way
-        if way is None or way == path:
-            self._look_below(path, apdu, octets, now_us)
+        way = self._ways.otherwise(apdu.called, came, now_us) if way is None else way
+        if way is None or way == came:
+            self._look_below(message, now_us)
         else:
-            self._forward_by(way, path, apdu, octets, now_us)
+            self._forward_by(way, message, now_us)
 
-    def _look_below(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+    def _look_below(self, message: _Message, now_us: int) -> None:
         """Ask the relays below, one after the other, for a node that must be somewhere.
 
         The way to a node of datagrams went with a connection, or with the memory of a start, of
-        which it did not notice; the relay that it speaks to knows it.  What a relay that was
-        asked brings back goes round no more: that relay takes us for its way up, by another path.
+        which it did not notice; the relay that it speaks to knows it.  A relay that is asked, and
+        takes us for its way up by another path, brings the request back: that ends here.
         """
+        apdu, came = message.apdu, message.came
         assert apdu.called is not None
         is_registered = self._is_registered(apdu.called)
-        may_be_below = is_registered or path == self.upstream
-        has_come_back = self._ways.is_relay(path) and self._due.is_looked_for(
-            _key_of(apdu), path, apdu
+        may_be_below = is_registered or came == self.upstream
+        has_come_back = self._ways.is_relay(came) and self._due.is_looked_for(
+            _key_of(apdu), came, apdu
         )
-        relays = self._ways.relays(path) if may_be_below and not has_come_back else ()
+        relays = self._ways.relays(came) if may_be_below and not has_come_back else ()
         if relays:
-            self._forward_by(relays[0], path, apdu, octets, now_us, relays[1:])
+            self._forward_by(relays[0], message, now_us, relays[1:])
         else:
-            self._error(path, apdu, ResponseCode.netr if is_registered else ResponseCode.uat)
+            self._error(came, apdu, ResponseCode.netr if is_registered else ResponseCode.uat)
 
     def _is_registered(self, title: ApTitle) -> bool:
         """Tell whether a title is on a list of registrations: its owner's, or the relay's own."""
@@ -295,18 +303,17 @@ class Relay:
     def _forward_by(
         self,
         way: Hashable,
-        path: Hashable,
-        apdu: Apdu,
-        octets: bytes,
+        message: _Message,
         now_us: int,
         others: tuple[Hashable, ...] | None = None,
     ) -> None:
         """Send a request on; ``others`` are where it goes in turn if nobody is known there."""
-        if not self._due.has_room(path):
-            self._error(path, apdu, ResponseCode.bsy)
+        apdu, came = message.apdu, message.came
+        if not self._due.has_room(came):
+            self._error(came, apdu, ResponseCode.bsy)
             return
         if way == self.upstream:
-            self._ways.heard(apdu.calling, path, now_us)
+            self._ways.heard(apdu.calling, came, now_us)
         ways: tuple[Hashable, ...] = (way,)
         # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
         if may_answer(apdu):
@@ -314,17 +321,20 @@ class Relay:
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
             mode = CLEAR if apdu.is_segment else mode_of(apdu.user_information[0])
-            asked = Asked(path, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
+            asked = Asked(came, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
             ways = self._due.add(_key_of(apdu), asked)
         else:
             ways += others or ()
         for way in ways:
-            self._send_on(way, apdu, octets, now_us)
+            self._send_on(way, message, now_us)
 
-    def _send_on(self, way: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+    def _send_on(self, way: Hashable, message: _Message, now_us: int) -> None:
         """Send a request to its next hop; one that traces its way gets our title."""
-        own = self.node.title
-        self._send(way, apdu, octets if own is None else traced(apdu, octets, own), now_us)
+        if self.node.title is not None:
+            octets = traced(message.apdu, message.octets, self.node.title)
+            if octets is not message.octets:
+                message = message._replace(octets=octets)
+        self._send(way, message, now_us)
 
     def _try_elsewhere(self, asked: Asked, now_us: int) -> None:
         """Send a request that brought no answer another way as well: upstream, or to where the
@@ -333,77 +343,79 @@ class Relay:
         A node that has gone to another relay may have left a silent connection here, as may one
         that cannot say that its own is cut.
         """
-        apdu = asked.apdu
-        octets = _octets_of(apdu)
+        message = _Message.of(asked)
+        called = asked.apdu.called
         if relays := list(filter(self._ways.is_relay, asked.next or ())):
-            self._go_too(relays[0], asked.came, apdu, octets, now_us)
+            self._go_too(relays[0], message, now_us)
         elif self.upstream not in (None, asked.came):
-            self._go_too(self.upstream, asked.came, apdu, octets, now_us)
-        elif apdu.called is not None and self._owner.call(apdu.called):
-            self._waiting.take(asked.came, apdu, octets, now_us, went=True)
+            self._go_too(self.upstream, message, now_us)
+        elif called is not None and self._owner.call(called):
+            self._waiting.take(asked.came, asked.apdu, message.octets, now_us, went=True)
 
-    def _go_too(
-        self, way: Hashable, came: Hashable, apdu: Apdu, octets: bytes, now_us: int
-    ) -> None:
+    def _go_too(self, way: Hashable, message: _Message, now_us: int) -> None:
         """Send a request another way too: the same octets, which a node serves once."""
-        if self._due.goes_too(_key_of(apdu), came, way):
+        if self._due.goes_too(_key_of(message.apdu), message.came, way):
             self.counts["went another way too"] += 1
-            self._send_on(way, apdu, octets, now_us)
+            self._send_on(way, message, now_us)
 
-    def _is_there(self, asked: Asked, path: Hashable, answer: Apdu, now_us: int) -> None:
-        """A node has answered by the way by which it was looked for, or by the other one."""
-        title = asked.apdu.called
-        if title is None:
-            return
-        if asked.next is not None and not is_network_error(answer):
-            self._ways.routes.hear(title.absolute, path, now_us)
-        if asked.too != path:
-            return
-        self._ways.moved(title, asked.went, asked.too, now_us)
-        # Whoever says that it is a relay is asked below, and may answer in clear as any node.
-        if asked.next is None and asked.too != self.upstream:
-            self._owner.moved(title, asked.too)
+    def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        """Send what waits for a title."""
+        for one in self._waiting.leave(title):
+            message = _Message(one.came, one.apdu, one.octets)
+            if one.went:
+                self._go_too(path, message, now_us)
+            elif one.came == path:
+                self._error(path, one.apdu, ResponseCode.netr)
+            else:
+                self._forward_by(path, message, now_us)
 
-    def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+    # Answers.
+
+    def _return(self, answer: _Message, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
+        apdu, path = answer.apdu, answer.came
         if _is_own(self.node.title, apdu.calling):
             self.counts["dropped own-title"] += 1
             return  # nobody else answers in our name
         key = _key_of_answer(apdu)
-        is_error = is_network_error(apdu)
-        if is_error and (looked := self._due.look_on(key, path, self._ways.is_relay)):
-            for asked, relay in looked:
-                if relay is not None:
-                    self._send_on(relay, asked.apdu, _octets_of(asked.apdu), now_us)
+        if is_network_error(apdu) and self._may_come_still(key, path, now_us):
             return
-        if is_error and self._due.is_second_try(key, path):
-            self.counts["dropped no-other-way"] += 1
-            return  # the first way may still bring the answer
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
         belongs = partial(_belongs, apdu)
         waiting = self._due.take(key, path, self._is_same_host, belongs)
         waiting = waiting or self._due.take(((), key[1]), path, belongs=belongs)
         if len(waiting) == 1 and path in waiting[0].ways:
-            self._learn(waiting[0], path, apdu, now_us)
-            title = departed_title(waiting[0].apdu, apdu) if path == self.upstream else None
-            if title is not None and self._ways.departed(title, waiting[0].came, now_us):
-                self._owner.learned(title, None)
+            self._learn(waiting[0], answer, now_us)
         for asked in waiting:
-            self._send(asked.came, apdu, octets, now_us)
+            self._send(asked.came, answer, now_us)
             if belongs(asked) and path in asked.ways:
-                self._is_there(asked, path, apdu, now_us)
-        if waiting or self._told_group(key, path, apdu, octets, now_us):
-            return
-        way = None
-        if apdu.called is not None:
-            way = self._ways.known(apdu.called, now_us) or self._ways.otherwise(
-                apdu.called, path, now_us
-            )
-        if way is None or way == path:
+                self._is_there(asked, answer, now_us)
+        if not waiting and not self._told_group(key, answer, now_us):
+            self._return_by_title(answer, now_us)
+
+    def _may_come_still(self, key: Key, path: Hashable, now_us: int) -> bool:
+        """Look on where a relay did not reach the node; False where nobody else was asked."""
+        if looked := self._due.look_on(key, path, self._ways.is_relay):
+            for asked, relay in looked:
+                if relay is not None:
+                    self._send_on(relay, _Message.of(asked), now_us)
+            return True
+        if self._due.is_second_try(key, path):
+            self.counts["dropped no-other-way"] += 1
+            return True  # the first way may still bring the answer
+        return False
+
+    def _return_by_title(self, answer: _Message, now_us: int) -> None:
+        """Send an answer that nobody is known to wait for to the title that it names."""
+        called, way = answer.apdu.called, None
+        if called is not None:
+            way = self._ways.known(called, now_us)
+            way = way or self._ways.otherwise(called, answer.came, now_us)
+        if way is None or way == answer.came:
             self.counts["dropped no-way-back"] += 1
         else:
-            self._send(way, apdu, octets, now_us)
+            self._send(way, answer, now_us)
 
     def _is_same_host(self, one: Hashable, other: Hashable) -> bool:
         """Tell whether two paths lead to one address, whatever the ports and the protocols."""
@@ -412,29 +424,32 @@ class Relay:
         first, second = (address[:-3] for address in addresses)
         return bool(first) and first == second
 
-    def _learn(self, asked: Asked, path: Hashable, answer: Apdu, now_us: int) -> None:
-        """Learn the way to who asked, from an answer that not everybody gets who asks."""
-        if self.upstream is not None and path != self.upstream:
+    def _is_there(self, asked: Asked, answer: _Message, now_us: int) -> None:
+        """A node has answered by the way by which it was looked for, or by the other one."""
+        title, path = asked.apdu.called, answer.came
+        if title is None:
+            return
+        if asked.next is not None and not is_network_error(answer.apdu):
+            self._ways.routes.hear(title.absolute, path, now_us)
+        if asked.too != path:
+            return
+        self._ways.moved(title, asked.went, asked.too, now_us)
+        # Whoever says that it is a relay is asked below, and may answer in clear as any node.
+        if asked.next is None and asked.too != self.upstream:
+            self._owner.moved(title, asked.too)
+
+    def _learn(self, asked: Asked, answer: _Message, now_us: int) -> None:
+        """Learn the way to who asked, or that it has given its title up."""
+        if self.upstream not in (None, answer.came):
             return  # two below us could speak for each other
-        if not answers_for(asked.apdu.called, answer.calling):
-            return  # whoever that is, it was not asked
-        try:
-            mode = check_control(answer.user_information[0])
-        except ApduRejected:
-            return
-        if mode < asked.mode:
-            return
-        spoken = None
-        if mode != CLEAR:
-            title = asked.apdu.calling or answer.called
-            if answer.iv is not None:
-                number = answer.calling_invocation_id
-                spoken = Spoken(absolute(answer.calling), answer.iv, number)
-        else:
-            title = granted_title(answer) if asks_for(asked.apdu, REGISTER) else None
+        shown = shown_by(answer.apdu, asked)
         own = absolute(self.node.title)
-        if title is not None and own[: len(title.absolute)] != title.absolute:
-            self._learn_route(title, asked.came, mode != CLEAR, now_us, spoken)
+        if shown is not None and own[: len(shown.title.absolute)] != shown.title.absolute:
+            self._learn_route(shown.title, asked.came, shown.proven, now_us, shown.spoken)
+        is_from_above = answer.came == self.upstream
+        departed = departed_title(asked.apdu, answer.apdu) if is_from_above else None
+        if departed is not None and self._ways.departed(departed, asked.came, now_us):
+            self._owner.learned(departed, None)
 
     def _learn_route(
         self,
@@ -450,58 +465,45 @@ class Relay:
             self._owner.learned(title, path)
             self._go_on(title, path, now_us)
 
-    def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:
-        """Send what waits for a title."""
-        for one in self._waiting.leave(title):
-            if one.went:
-                self._go_too(path, one.came, one.apdu, one.octets, now_us)
-            elif one.came == path:
-                self._error(path, one.apdu, ResponseCode.netr)
-            else:
-                self._forward_by(path, one.came, one.apdu, one.octets, now_us)
+    # Messages to many.
 
-    def _spread(
-        self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
-    ) -> None:
+    def _spread(self, message: _Message, where: Addressed, now_us: int) -> None:
         """Send a group's message to every path with members, once."""
+        apdu, came = message.apdu, message.came
         assert apdu.called is not None
-        mark = (absolute(apdu.calling), apdu.calling_invocation_id, apdu.user_information)
-        if mark in self._groups:
+        if self._groups.has_passed(apdu):
             self.counts["dropped group-repeated"] += 1
             return
-        self._forget_groups(now_us)
-        if len(self._groups) >= self._settings.max_groups:
+        self._groups.expire(now_us)
+        if self._groups.is_full:
             self.counts["dropped too-many-groups"] += 1
             return
-        due_us = now_us + self._settings.group_memory_s * US_PER_S
-        self._groups[mark] = _Group(path, mark[:2], due_us)
+        self._groups.passes(came, apdu, now_us)
         if where.is_group:
-            self._deliver(path, octets, now_us)
+            self._deliver(came, message.octets, now_us)
         arcs = apdu.called.absolute
         prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
         ways = self._ways.routes.below(prefix) | self._owner.members(prefix)
         ways |= {self.upstream} if self.upstream is not None else set()
-        for way in sorted(ways - {path}, key=repr):
-            self._send(way, apdu, octets, now_us)
+        for way in sorted(ways - {came}, key=repr):
+            self._send(way, message, now_us)
 
-    def _forget_groups(self, now_us: int) -> None:
-        while self._groups and now_us >= next(iter(self._groups.values())).due_us:
-            self._groups.popitem(last=False)
-
-    def _told_group(self, key: Key, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> bool:
+    def _told_group(self, key: Key, answer: _Message, now_us: int) -> bool:
         """Bring an answer of one of many back to who asked them all."""
-        came = [one.came for one in self._groups.values() if one.key == key and one.came != path]
-        for way in came:
-            self._send(way, apdu, octets, now_us)
-        return bool(came)
+        askers = self._groups.askers(key, answer.came)
+        for path in askers:
+            self._send(path, answer, now_us)
+        return bool(askers)
 
-    def _send(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
-        if not self._passages.allow(path, octets, now_us):
+    # Out.
+
+    def _send(self, way: Hashable, message: _Message, now_us: int) -> None:
+        if not self._passages.allow(way, message.octets, now_us):
             self.counts["dropped in-a-circle"] += 1
             return
         self.counts["forwarded"] += 1
-        urgent = (apdu.ae_qualifier or 0) & URGENT
-        (self._urgent if urgent else self._out).append((path, octets))
+        urgent = (message.apdu.ae_qualifier or 0) & URGENT
+        (self._urgent if urgent else self._out).append((way, message.octets))
 
     def _error(self, path: Hashable, apdu: Apdu, code: ResponseCode) -> None:
         """Answer for a target that cannot be reached: titles swapped, in clear, if allowed."""
@@ -544,7 +546,3 @@ def _belongs(answer: Apdu, asked: Asked) -> bool:
 
 def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
     return own is not None and title is not None and own.absolute == title.absolute
-
-
-def _octets_of(apdu: Apdu) -> bytes:
-    return tlv(APDU_TAG, b"".join(apdu.elements.values()))
