@@ -22,6 +22,7 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import KeyRing, SecurityState
 from protocols.c1222.locks import Locks
 from protocols.c1222.node_events import (
+    MAX_LATER,
     SERVING_S,
     WINDOW_S,
     AnsweredLate,
@@ -388,12 +389,16 @@ class Node:
 
     def _send_later(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Answer what many were asked after a random time; a repetition meanwhile adds nothing."""
-        if (path, octets) not in self._held:
-            self._held.add((path, octets))
-            due_us = now_us + self._delay_us(self.settings.group_delay_us)
-            # What is due at once leaves in turn; paths need have no order.
-            turn, self._next_token = self._next_token, self._next_token + 1
-            heapq.heappush(self._later, (due_us, turn, path, octets))
+        if (path, octets) in self._held:
+            return
+        if len(self._later) >= MAX_LATER:
+            self.counts["unanswered"] += 1
+            return
+        self._held.add((path, octets))
+        due_us = now_us + self._delay_us(self.settings.group_delay_us)
+        # What is due at once leaves in turn; paths need have no order.
+        turn, self._next_token = self._next_token, self._next_token + 1
+        heapq.heappush(self._later, (due_us, turn, path, octets))
 
     def _reject(self, event: MessageRejected) -> None:
         self.counts[f"rejected {event.told}"] += 1

@@ -13,6 +13,8 @@ from protocols.machine import US_PER_S, Event
 #: How far a message's IV may lie from the own clock (deployed receivers: about 15 minutes).
 WINDOW_S = 900
 MAX_OPEN = 1024
+#: Answers to groups that wait for their random time; more are not given.
+MAX_LATER = 4096
 #: A relay or host; a small device takes 2048 (Itron 643, Elster at least 512).
 MAX_APDU_OCTETS = 32_767
 #: How long a request is remembered: the same one in this time is answered from the store.

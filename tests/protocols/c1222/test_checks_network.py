@@ -14,6 +14,7 @@ from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, ON_EXCEPTION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
+from protocols.c1222.node_events import MAX_LATER
 from protocols.c1222.registrant import Registrant, RegistrantSettings, State
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import (
@@ -270,6 +271,18 @@ def test_who_repeats_a_question_to_many_is_answered_once_and_after_the_random_ti
     assert talk.offer(octets) == [], "the one that was sent may have been lost"
     talk.later(5)
     assert [path for path, _ in talk.server.outgoing()] == ["line"]
+
+
+def test_a_flood_of_questions_to_many_leaves_no_more_answers_waiting_than_may() -> None:
+    talk = Talk()
+    octets = request([encode_request(Identify())], 9, called=ApTitle.parse(".7.0"))
+    for number in range(MAX_LATER + 5):
+        assert talk.offer(octets, f"way {number}") == []
+    talk.later(5)
+    assert len(talk.server.outgoing()) == MAX_LATER
+    assert talk.offer(octets, "another way") == []
+    talk.later(5)
+    assert [path for path, _ in talk.server.outgoing()] == ["another way"]
 
 
 def test_the_base_of_relative_titles_addresses_nobody() -> None:
