@@ -268,7 +268,7 @@ class Metering:
         self._interrupt_demands()
         self.flow_changed()
         season = self.time.state.season
-        self.time.begin(utc_us // US_PER_S)
+        self.time.clock_set(utc_us // US_PER_S)
         if self.time.state.season != season:
             argument = bytes([self.time.state.season])
             self._note(EventCode.SEASON_CHANGED, utc_us // US_PER_S, argument)

@@ -7,7 +7,8 @@ the day before goes on.
 
 A date is done once, however often the clock shows it.  After an outage the
 dates that were missed take effect together.  A clock that was set takes season,
-daylight saving and tier of its new date; resets and self-reads of the dates in
+daylight saving and tier of its new date; a season that it does not leave by that
+stays as it was commanded or armed.  Resets and self-reads of the dates in
 between are not made up for.
 """
 
@@ -78,7 +79,7 @@ class TimeOfUse:
         }
 
     def begin(self, utc_s: int) -> None:
-        """Take season, daylight saving and tier from the calendar, as after a clock set."""
+        """Take season, daylight saving and tier from the calendar."""
         state, plan = self.state, self._plan
         state.armed_season = None
         state.special = NO_SPECIAL
@@ -90,6 +91,19 @@ class TimeOfUse:
             state.carried = self._tiers_at_end(today - timedelta(days=1))
         state.day = (self._date(utc_s) - _EPOCH_DAY).days
         self.move_tier(utc_s)
+
+    def clock_set(self, utc_s: int) -> None:
+        """Go on at another time, in the season of its date.
+
+        The season that is in force by command, or until the armed one begins, stays where the
+        calendar has the same one for both times.
+        """
+        state, plan = self.state, self._plan
+        season, armed, before = state.season, state.armed_season, state.day
+        self.begin(utc_s)
+        if plan is None or plan.season_on(_EPOCH_DAY + timedelta(days=before)) == state.season:
+            state.season, state.armed_season = season, armed
+            self.move_tier(utc_s)
 
     def _begin_dst(self, utc_s: int, plan: DayPlan) -> None:
         """Put daylight saving as it was at midnight, then do what today has if its hour is past."""

@@ -420,8 +420,11 @@ class Reference:
         self._gap(self.sources.intervals)
         self.exclude_until += seconds if self.exclude_until else 0
         self.reset_until += seconds if self.reset_until else 0
-        season = self.calendar.season
+        season, armed = self.calendar.season, self.calendar.armed
+        of_old = self.calendar.by_dates(self.calendar.done)
         self.calendar.begin(self.now)
+        if of_old == self.calendar.season:
+            self.calendar.season, self.calendar.armed = season, armed
         self.calendar.in_force = self.calendar.tiers(self.now)
         if self.calendar.season != season:
             self.logs.note(24, self.now, bytes([self.calendar.season]))

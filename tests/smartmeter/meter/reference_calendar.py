@@ -127,14 +127,15 @@ class ReferenceCalendar:
             self.dst = int(self._last(self.local(utc_s).date() - DAY, 1, 2) == DST_ON)
         self._switch(utc_s)
         today = self.local(utc_s).date()
-        self.season = self._season(today)
+        self.season = self.by_dates(today)
         self.special = self._special(today)
         self.done = today
         yesterday = today - DAY
-        plan = self._schedule(yesterday, self._season(yesterday), self._special(yesterday))
+        plan = self._schedule(yesterday, self.by_dates(yesterday), self._special(yesterday))
         self.carried = self._tiers(plan, 24 * 60, (0, 0))
 
-    def _season(self, day: date) -> int:
+    def by_dates(self, day: date) -> int:
+        """Give the season that the dates of the calendar have for a day."""
         return (self._last(day, 3, 18) or 3) - 3
 
     def _special(self, day: date) -> int:

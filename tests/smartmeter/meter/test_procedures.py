@@ -191,6 +191,27 @@ def test_an_armed_season_is_given_up_when_the_calendar_returns_to_the_one_in_for
     assert bench.snapshot()[55].STATUS.SEASON == 0
 
 
+@pytest.mark.parametrize("armed", [0, 1])
+def test_a_clock_set_within_a_season_of_the_calendar_leaves_the_season_as_it_was(
+    armed: int,
+) -> None:
+    bench = Bench(TOU, epoch_us=EPOCH_US + 4 * 24 * HOUR_US)
+    bench.wait(10 * HOUR_US)
+    if armed:
+        bench.meter.metering.time.state.armed_season = 1
+    else:
+        run(bench, 9, {"ACTION_FLAG": flags(SEASON_CHANGE_FLAG=1, NEW_SEASON=1)})
+    now_us = bench.meter.clock.utc_us(bench.now_us)
+    bench.meter.set_clock(now_us + 3 * US_PER_S, bench.now_us)
+    assert 1 - armed == bench.snapshot()[55].STATUS.SEASON
+    run(bench, 9, {"ACTION_FLAG": flags(DEMAND_RESET_FLAG=1)})
+    assert bench.snapshot()[55].STATUS.SEASON == 1
+    july_us = int(datetime(2026, 7, 1, tzinfo=UTC).timestamp()) * US_PER_S
+    bench.meter.set_clock(july_us, bench.now_us)
+    bench.meter.set_clock(now_us, bench.now_us)
+    assert bench.snapshot()[55].STATUS.SEASON == 0
+
+
 def test_a_season_changes_on_command_and_keeps_the_registers_of_the_old_one() -> None:
     bench = Bench(TOU)
     bench.wait(10 * HOUR_US)
