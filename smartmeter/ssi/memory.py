@@ -245,16 +245,15 @@ def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
     their sequence numbers what it has already.  So does one of a medium that has lost
     something: that may have been a report of what the cursors are past.
     """
-    page = nvram.get(MEMORY_PAGE)
-    if page is None:
-        return Memory(), False
+    page, damaged = nvram.get(MEMORY_PAGE), nvram.get(DAMAGED_PAGE) is not None
+    if page is None:  # what was lost may have been just that
+        return Memory(), damaged
     try:
         members = dict(json.loads(page).items())
         groups = {name: _known(group, members) for name, group in _GROUPS.items()}
         memory: Memory = _known(Memory, {**members, **groups})
     except (ValueError, TypeError, AttributeError):
         return Memory(), True
-    damaged = nvram.get(DAMAGED_PAGE) is not None
     if damaged:
         memory.lists.profile_cursors, memory.lists.events_reported = {}, None
     return memory, damaged

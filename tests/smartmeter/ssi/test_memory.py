@@ -2,7 +2,7 @@
 
 import json
 
-from smartmeter.base.nvram import MemoryNvram
+from smartmeter.base.nvram import DAMAGED_PAGE, MemoryNvram
 from smartmeter.ssi.memory import MEMORY_PAGE, load_memory
 
 #: All members, as they have stood side by side on the page from the first version on.
@@ -74,3 +74,9 @@ def test_a_page_without_members_or_with_those_of_a_later_version_is_read() -> No
     memory, damaged = load_memory(nvram)
     assert not damaged and (memory.restarts, memory.losses.momentaries) == (3, 2)
     assert memory.lists.events_judged is None
+
+
+def test_a_medium_that_has_lost_the_page_itself_is_told_from_a_new_one() -> None:
+    """Else alarms would be numbered anew in an epoch in which the TMS has those numbers."""
+    _, damaged = load_memory(MemoryNvram({DAMAGED_PAGE: b"1"}))
+    assert damaged and not load_memory(MemoryNvram())[1]
