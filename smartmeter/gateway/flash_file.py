@@ -100,6 +100,8 @@ class FlashFile:
         self._pages: dict[str, bytes] = {}
         self.commits = self.octets = 0
         self._torn = False
+        #: Up to here the log is not rewritten.
+        self._compact_octets = COMPACT_OCTETS
         self._budget = budget or WriteBudget(lambda: 0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,8 +144,8 @@ class FlashFile:
         _apply(changes, self._pages)
         held = sum(map(len, self._pages.values()))
         size = start + len(record)
-        if size > COMPACT_OCTETS and size > COMPACT_FACTOR * held:
-            self._compact()
+        if size > self._compact_octets and size > COMPACT_FACTOR * held:
+            self._compact(size)
 
     def _cut(self, size: int) -> None:
         """Take a torn record away: in the middle it would hide later ones."""
@@ -156,19 +158,27 @@ class FlashFile:
         """Take from the day's budget; StorageError when it is used up, or the file is torn."""
         if self._torn:
             raise StorageError(str(self._path), "ends in a torn record", "open it again")
+        self._take(octets)
+        self.octets += octets
+        self.commits += 1
+
+    def _take(self, octets: int) -> None:
         if not self._budget.take(octets):
             raise StorageError(
                 str(self._path),
                 f"{self._budget.day_octets} octets were written within a day",
                 "nothing was changed; find out what writes so much",
             )
-        self.octets += octets
-        self.commits += 1
 
-    def _compact(self) -> None:
-        """Write the pages anew; where that fails, the log stays and grows on."""
-        with contextlib.suppress(OSError):
+    def _compact(self, size: int) -> None:
+        """Write the pages anew; where that fails, the log stays and grows on.
+
+        It is tried again when the log has grown as much as it may at first: each try writes.
+        """
+        self._compact_octets = size + COMPACT_OCTETS
+        with contextlib.suppress(OSError, StorageError):
             self._rewrite()
+            self._compact_octets = COMPACT_OCTETS
         # Whichever of the two has the name now is whole; if none has, the next commit tells.
         with contextlib.suppress(FileNotFoundError):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
@@ -193,9 +203,11 @@ class FlashFile:
         # Where the name is a link to a better medium, it stays one.
         file = Path(os.path.realpath(self._path))
         fresh = file.with_name(file.name + ".new")
+        records = [MAGIC, *(_record({n: p}) for n, p in self._pages.items())]
+        self._take(sum(map(len, records)))
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            for octets in (MAGIC, *(_record({n: p}) for n, p in self._pages.items())):
+            for octets in records:
                 if self._medium.write(descriptor, octets) != len(octets):
                     raise OSError(28, "No space left on device")
                 self.octets += len(octets)

@@ -273,6 +273,33 @@ def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: P
     assert FlashFile(tmp_path / "state").get("n") == b"later"
 
 
+class CountingMedium(Medium):
+    """Counts what is written; no file takes another's name."""
+
+    written = 0
+
+    def write(self, descriptor: int, octets: bytes) -> int:
+        self.written += len(octets)
+        return super().write(descriptor, octets)
+
+    def replace(self, source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_rewritten_wears_the_medium_no_more_for_that(tmp_path: Path) -> None:
+    path, page, commits = tmp_path / "state", b"x" * 100_000, 2000
+    FlashFile(path).commit({"a": page})
+    budget = WriteBudget(lambda: 0, day_octets=8 * COMPACT_OCTETS)
+    medium = CountingMedium()
+    memory = FlashFile(path, medium, budget)
+    for number in range(commits):
+        memory.commit({"n": str(number).encode() * 200})
+    assert path.stat().st_size > 2 * COMPACT_OCTETS, "it was to be rewritten"
+    assert medium.written < 2 * path.stat().st_size
+    assert not budget.take(8 * COMPACT_OCTETS - medium.written + 1), "all of it was counted"
+    assert FlashFile(path).get("n") == str(commits - 1).encode() * 200
+
+
 @pytest.mark.parametrize("at", range(len(MAGIC)))
 def test_a_beginning_that_was_lost_takes_no_record_with_it(tmp_path: Path, at: int) -> None:
     path = tmp_path / "state"
