@@ -217,7 +217,7 @@ OUTAGE = Struct(
     "ENABLED" / Int8ul,
     "THRESHOLD_S" / Int16ul,  # shorter is momentary; calendar seconds, 0..300
     "LAST_GASP_COUNT" / Int8ul,  # how often it is sent: what the hold-up energy allows
-    "LAST_GASP_SPREAD_MS" / Int16ul,  # the window of each; the ESN gives the moment in it
+    "LAST_GASP_SPREAD_MS" / Int16ul,  # the window of each, at most; the ESN gives the moment in it
     "HOLD_UP_MS" / Int32ul,
     "DISPOSITION" / Int8ul,
     "SAG_PERMILLE" / Int16ul,  # of NOMINAL_V; 0: not watched

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansi_tables.ssi_tables import Disposition
 from protocols.machine import Event, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.tasks import jitter_s
@@ -106,7 +107,8 @@ class OutageDetector:
             self._memory.outage_reported = False
         threshold_us = self._calendar.deadline_us(utc_us + self._settings["THRESHOLD_S"] * US_PER_S)
         self._gasp_us = threshold_us
-        if hold_us and self._settings["LAST_GASP_COUNT"]:
+        gasps = self._settings["LAST_GASP_COUNT"]
+        if hold_us and gasps and self._settings["DISPOSITION"] == Disposition.ALARM:
             self._gasp_us = min(threshold_us, now_us + hold_us * GASP_SHARE_PERCENT // 100)
 
     def clock_set(self, step_s: int) -> None:
@@ -228,22 +230,25 @@ class OutageDetector:
             self._gasp_us = None
             if start_s is not None:
                 self._memory.outage_reported = True
-                number = self._memory.next_outage
-                events.append(LastGasp(number, start_s, self._waits_us(number)))
+                number, left_us = self._memory.next_outage, (self._gone_us or now_us) - now_us
+                events.append(LastGasp(number, start_s, self._waits_us(number, left_us)))
         if self._gone_us is not None and now_us >= self._gone_us:
             events.append(PowerGone())
         return events
 
-    def _waits_us(self, number: int) -> tuple[int, ...]:
+    def _waits_us(self, number: int, left_us: int) -> tuple[int, ...]:
         """Give the waits before the messages: each leaves somewhere in a window of its own.
 
         A hash of the ESN chooses where, anew each time, so that two meters that
-        fell together do not fall together again.
+        fell together do not fall together again.  Windows are shorter than they are set
+        where the energy that is left would not last for all of them.
         """
-        spread_ms = self._settings["LAST_GASP_SPREAD_MS"]
+        count = self._settings["LAST_GASP_COUNT"]
+        longest_ms = max(0, left_us) // US_PER_MS // max(1, count)
+        spread_ms = min(self._settings["LAST_GASP_SPREAD_MS"], longest_ms)
         moments = [
             turn * spread_ms + jitter_s(f"{self._esn}/{number}", turn, spread_ms)
-            for turn in range(self._settings["LAST_GASP_COUNT"])
+            for turn in range(count)
         ]
         before = [0, *moments]
         return tuple(

@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
-from ansi_tables.ssi_tables import AlarmSource, Cause, Content, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import (
+    AlarmSource,
+    Cause,
+    Content,
+    Disposition,
+    ModuleAlarm,
+    SsiTable,
+)
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
 from smartmeter.ssi.memory import MAX_POWER_GAPS, Losses
 from smartmeter.ssi.meter_side import JobDone
-from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
+from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, Restored
 from smartmeter.ssi.status_bits import POWER_FAILURE_BIT
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -206,13 +213,37 @@ def test_where_no_last_gasp_can_leave_a_loss_below_the_threshold_is_momentary(
     assert street.device.module.parts.memory.losses.momentaries == 2
 
 
+@pytest.mark.parametrize("disposition", [Disposition.LOG, Disposition.ADVISORY])
+def test_a_loss_of_which_nobody_is_told_at_once_is_momentary_below_the_threshold(
+    disposition: int,
+) -> None:
+    """There is no last gasp that the threshold would come too late for."""
+    sense, memory, _ = detector()
+    sense.configure({**OUTAGE, "HOLD_UP_MS": 10_000, "DISPOSITION": disposition})
+    sense.lost(0)
+    assert not sense.expire(8 * S)
+    assert isinstance(sense.returned(9 * S), Momentary) and not memory.outages
+
+
+@pytest.mark.parametrize("threshold_s", [0, 8, 300])
+def test_all_last_gasps_leave_within_the_energy_whatever_their_windows(threshold_s: int) -> None:
+    sense, _, _ = detector()
+    outage = {"THRESHOLD_S": threshold_s, "LAST_GASP_SPREAD_MS": 60_000, "HOLD_UP_MS": 10_000}
+    sense.configure({**OUTAGE, **outage})
+    sense.lost(0)
+    begin_us = sense.deadline_us() or 0
+    [gasp] = sense.expire(begin_us)
+    assert isinstance(gasp, LastGasp) and len(gasp.waits_us) == 3 and all(gasp.waits_us)
+    assert begin_us + sum(gasp.waits_us) < 10 * S
+
+
 def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
     moments: dict[str, list[int]] = {}
     for esn in ("SM1", "SM2", "SM3"):
         one = OutageDetector(esn, Losses(), Calendar(EPOCH_US))
         one.configure({**OUTAGE, "LAST_GASP_COUNT": 5, "LAST_GASP_SPREAD_MS": 500})
         at, found = 0, []
-        for wait_us in one._waits_us(7):
+        for wait_us in one._waits_us(7, 60 * S):
             at += wait_us
             found.append(at // 1000)
         moments[esn] = found
