@@ -1,10 +1,8 @@
 """A C12.22 node: requests out, answers in, and the other way round; a message machine.
 
-What arrives is given as events with a token; the host answers when it can,
-with the token.  A request that comes again is answered from the store and never
-served twice; a secured one whose IV is far from the own clock is refused.
-Nothing secured is sent before the clock is set.  What is not served is counted
-by its reason in ``counts``.
+A request that arrives is an event with a token, under which the host answers when it can.  One
+that comes again is answered from the store and never served twice; a secured one whose IV is far
+from the own clock is refused.  Nothing secured is sent before the clock is set.
 """
 
 from __future__ import annotations
@@ -80,10 +78,10 @@ class _Serving:
 class Node:
     """One title with its transactions.
 
-    ``locks.state`` is to be kept durable by the host, ``title`` may change with a
-    registration.  ``joins_segments`` may be switched on by whoever has a bearer that
-    cuts.  ``delay_us`` gives a chance between 0 and its argument: how long an answer
-    to a group waits.  ``counts``: what was received, served and refused, by reason.
+    The host keeps ``locks.state`` durable.  ``title`` may change with a registration, and
+    ``joins_segments`` may be switched on where a bearer cuts messages.  ``delay_us`` draws how
+    long an answer to a group waits, from 0 to its argument.  ``counts``: what was received,
+    served and refused, by reason.
     """
 
     def __init__(
@@ -151,15 +149,15 @@ class Node:
                 path,
                 called,
                 tuple(services),
-                (lock.key_id, lock.iv) if lock is not None else None,
-                lock.mode if lock is not None else CLEAR,
-                called is not None and is_group(called),
-                now_us,
-                now_us + timeout_us,
-                octets,
-                repeats,
-                every_us,
-                now_us + every_us if repeats else None,
+                security=(lock.key_id, lock.iv) if lock is not None else None,
+                mode=lock.mode if lock is not None else CLEAR,
+                to_group=called is not None and is_group(called),
+                sent_us=now_us,
+                due_us=now_us + timeout_us,
+                octets=octets,
+                repeats=repeats,
+                repeat_us=every_us,
+                repeat_due_us=now_us + every_us if repeats else None,
             )
             self._transactions.add(own, entry)
         return own
@@ -170,7 +168,7 @@ class Node:
             self._events.append(TransactionFailed(transaction, ABANDONED))
 
     def waits(self, token: int) -> bool:
-        """Tell whether a request that arrived still waits for its answer; not for ever."""
+        """Tell whether a request that arrived still waits for its answer, up to ``SERVING_S``."""
         return token in self._serving
 
     def answer(self, token: int, responses: Sequence[bytes], now_us: int) -> None:
@@ -282,7 +280,7 @@ class Node:
             raise
         except Refusal as refusal:
             if not group:
-                lock = self._telling_time(apdu, refusal, now_us)
+                lock = self._lock_telling_time(apdu, refusal, now_us)
                 self._refuse(path, apdu, bytes([refusal.code]), lock)
             if isinstance(refusal, KeyFailed) and refusal.alarm:
                 self._events.append(KeySuspected(path, apdu.calling, apdu.key_id or 0))
@@ -312,13 +310,13 @@ class Node:
                 apdu.calling,
                 apdu.called,
                 tuple(opened.services),
-                key_id,
-                apdu.ae_qualifier or 0,
-                opened.ed_class,
-                opened.mode,
-                iv,
-                opened.recovery,
-                serving.group,
+                key_id=key_id,
+                qualifier=apdu.ae_qualifier or 0,
+                ed_class=opened.ed_class,
+                security_mode=opened.mode,
+                iv=iv,
+                recovery=opened.recovery,
+                group=serving.group,
             )
         )
 
@@ -359,8 +357,8 @@ class Node:
         if may_answer(apdu):
             self._send(path, build_apdu(self._answering(apdu), [response], lock))
 
-    def _telling_time(self, apdu: Apdu, refusal: Refusal, now_us: int) -> Lock | None:
-        """Give what an answer tells the time with, where the caller is one that is told."""
+    def _lock_telling_time(self, apdu: Apdu, refusal: Refusal, now_us: int) -> Lock | None:
+        """Give the lock of a refusal whose stamp tells the time, where the caller is to be told."""
         if not isinstance(refusal, StampRefused):
             return None
         asked = {service[0] for service in refusal.services}

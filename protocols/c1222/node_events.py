@@ -25,37 +25,36 @@ SERVING_S = 300
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What a node allows, and its limits.
-
-    ``window_s`` is how far an IV may lie from the own clock.  ``not_before_s``
-    refuses every IV up to that UTC second: a node that gives the instant of its
-    start needs no replay history from before it.  Under ``recovery_keys`` alone
-    a message of a recovery session skips both.  ``clear_services`` are served in
-    clear although security is demanded.  ``groups`` are the node's multicast
-    groups.  ``segment_octets`` switches segmentation on: nothing larger is sent,
-    and segments are joined.  An answer to a group waits up to ``group_delay_us``.
-    ``history`` is how many requests are remembered; when that is too few for the
-    window, ``refuse_forgotten`` refuses whatever is as old as the one forgotten.
-    A host whose requests may come twice without harm switches it off.
-    A request of one of the services in ``tell_time_to``, whose stamp alone is
-    wrong, is refused under its own key: the stamp of that answer, which is bound
-    to the request, tells a peer whose clock is wrong what time it is here.
-    """
+    """What a node allows, and its limits."""
 
     demand_security: bool = True
+    #: These are served in clear although security is demanded.
     clear_services: frozenset[int] = frozenset()
+    #: How far an IV may lie from the own clock.
     window_s: int = WINDOW_S
+    #: Every IV up to this UTC second is refused: a node that gives the instant of its start needs
+    #: no history of what came before it.
     not_before_s: int = 0
+    #: Under these keys alone a message of a recovery session skips both of these checks.
     recovery_keys: frozenset[int] = frozenset()
+    #: The node's multicast groups.
     groups: frozenset[int] = frozenset()
+    #: An answer to a group waits for so long at most.
     group_delay_us: int = 5 * US_PER_S
+    #: Where it is given, nothing larger is sent, and segments that come are joined.
     segment_octets: int | None = None
+    #: So many requests are remembered.
     history: int = 4096
+    #: Where these are too few for the window, whatever is as old as one that was forgotten is
+    #: refused.  A host whose requests may come twice without harm switches it off.
     refuse_forgotten: bool = True
     max_apdu_octets: int = MAX_APDU_OCTETS
     max_open: int = MAX_OPEN
     max_serving: int = MAX_OPEN
     max_sessions: int = MAX_SESSIONS
+    #: A request of these services, of which nothing but the stamp is wrong, is refused under its
+    #: own key: the stamp of that answer, which is bound to the request, tells a peer whose clock
+    #: is wrong what time it is here.
     tell_time_to: frozenset[int] = frozenset()
 
 
