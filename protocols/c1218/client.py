@@ -12,6 +12,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from protocols.c1218.awaited import AwaitedAnswer
+from protocols.c1218.grant import granted
 from protocols.c1218.steps import ClientLimits, Pause, Speed, Step
 from protocols.c1218.transfer import SESSION_LOST
 from protocols.datalink.link import (
@@ -38,7 +40,7 @@ from protocols.errors import (
 )
 from protocols.machine import Event, SetBaud, earliest
 from protocols.psem.codec import decode_response, encode_request
-from protocols.psem.codes import BAUDS, START_BAUD, ResponseCode
+from protocols.psem.codes import START_BAUD, ResponseCode
 from protocols.psem.services import (
     FullRead,
     FullWrite,
@@ -67,8 +69,6 @@ BUSY_REPEATS = 20
 BUSY_PAUSE_US = 500_000
 #: After a change of speed the line rests.
 BAUD_PAUSE_US = 50_000
-#: The smallest packet that a meter is known to grant; the standard says 64.
-MIN_PACKET_OCTETS = 32
 #: After such a rest a session may be over by the time a request has arrived: the
 #: channel traffic time-out, less a second.
 REST_US = 5_000_000
@@ -150,8 +150,8 @@ class _Running:
     token: object
     request: Request | None = None
     repeats: int = 0
-    #: What a pause ends with: sending the request (again), or giving the script this answer.
-    held: Response | None = None
+    #: What the script is given after a pause; None: then its request is sent (again).
+    answer: Response | None = None
 
 
 class Client:
@@ -179,10 +179,7 @@ class Client:
         #: The script that runs began after a rest, and nothing was answered since.
         self.rested = False
         self._asked_us = 0
-        self._delivered_us = 0
-        self._answer_due_us: int | None = None
-        self._gathered = 0
-        self._poke_due_us: int | None = None
+        self._awaited = AwaitedAnswer()
         self._pause_until_us: int | None = None
         self._events: list[Event] = []
 
@@ -225,18 +222,13 @@ class Client:
         answer_due_us = self._silence_due_us()
         if answer_due_us is not None and now_us >= answer_due_us:
             self.line_lost(NotAnswered("no answer after the request was acknowledged"), now_us)
-        if self._poke_due_us is not None and now_us >= self._poke_due_us:
-            self._poke_due_us = now_us + self._link.timing.response_us
+        if self._awaited.is_to_be_poked(now_us):
             self._link.poke(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        waiting_us = (self._silence_due_us(), self._poke_due_us, self._pause_until_us)
+        waiting_us = (self._silence_due_us(), self._awaited.poke_due_us, self._pause_until_us)
         return earliest(self._link.deadline_us(), *waiting_us)
-
-    def _silence_due_us(self) -> int | None:
-        """Give when an answer is overdue: not while a packet of it is coming."""
-        return None if self._link.receiving else self._answer_due_us
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
@@ -255,12 +247,12 @@ class Client:
 
     def line_lost(self, error: LinkError, now_us: int) -> None:
         """The session is gone: the script that runs is told, and may begin a new one."""
-        self._stop_waiting()
+        self._awaited.end()
         self._pause_until_us = None
         self._link.doubt_meter()
         self._to_base()
         if self._running is not None:
-            self._step(error, now_us)
+            self._resume(error, now_us)
 
     # Scripts.
 
@@ -268,11 +260,11 @@ class Client:
         if self._queue:
             self._running = self._queue.popleft()
             self.rested = now_us - self.exchanged.answered_us > REST_US
-            self._step(None, now_us)
+            self._resume(None, now_us)
         else:
             self._running = None
 
-    def _step(self, response: Response | ProtocolError | None, now_us: int) -> None:
+    def _resume(self, response: Response | ProtocolError | None, now_us: int) -> None:
         """Give a script its answer (or error), and do what it asks for next."""
         running = self._running
         assert running is not None
@@ -284,7 +276,7 @@ class Client:
                 step = next(running.script)
             else:
                 step = running.script.send(response)
-            self._do(step, now_us)
+            self._begin(step, now_us)
         except StopIteration as stop:
             self._finish(ScriptDone(running.token, stop.value), now_us)
         except ProtocolError as error:
@@ -294,16 +286,17 @@ class Client:
         self._events.append(event)
         self._start_next(now_us)
 
-    def _do(self, step: Step, now_us: int) -> None:
+    def _begin(self, step: Step, now_us: int) -> None:
+        """Do what a script asks for, or begin the pause after which it is done."""
         running = self._running
         assert running is not None
-        running.held = Response(ResponseCode.ok)
+        running.answer = Response(ResponseCode.ok)
         if isinstance(step, Pause):
             self._pause_until_us = now_us + step.duration_us
         elif isinstance(step, Speed):
             self._change_speed(step.baud, now_us)
         else:
-            running.request, running.held = step, None
+            running.request, running.answer = step, None
             if isinstance(step, Identify):
                 self._to_base()
             if self._baud_after_sent is not None:
@@ -323,28 +316,28 @@ class Client:
         running = self._running
         if running is None:
             return
-        if running.held is None:
+        if running.answer is None:
             assert running.request is not None
             try:
                 self._send(running.request, now_us)
             except LocalProtocolError as error:
-                self._step(error, now_us)  # what was granted has changed meanwhile
+                self._resume(error, now_us)  # what was granted has changed meanwhile
             return
-        response, running.held = running.held, None
-        self._step(response, now_us)
+        response, running.answer = running.answer, None
+        self._resume(response, now_us)
 
     # The link.
 
     def _heed(self, event: Event, now_us: int) -> None:
         if isinstance(event, MessageDelivered):
-            if self._answer_due_us is None:  # or it was our refusal of a request of the device
+            if not self._awaited.is_awaited:  # or it was our refusal of a request of the device
                 self._await_answer(now_us)
         elif isinstance(event, LinkFailed):
             self.line_lost(self._not_acknowledged(event), now_us)
         elif isinstance(event, MessageReceived):
             self._take(event.data, now_us)
         elif isinstance(event, PacketPassed):
-            self._be_patient(now_us)
+            self._awaited.packet_passed(self._link.gathered, now_us)
 
     def _not_acknowledged(self, event: LinkFailed) -> NotAcknowledged:
         times = self._link.timing.retries + 1
@@ -352,47 +345,41 @@ class Client:
         if not event.refused:
             return NotAcknowledged(f"nobody acknowledges, {doctor}")
         refused = f"each copy of our packet was refused (NAK), {doctor}"
-        if self._answer_due_us is not None:  # it was what we said to a request of the device:
+        if self._awaited.is_awaited:  # it was what we said to a request of the device:
             return NotAcknowledged(refused)  # our own request was taken before
         return PacketRefused(refused)
-
-    def _be_patient(self, now_us: int) -> None:
-        """Wait anew after each further packet of an answer: a long one takes its time."""
-        gathered, self._gathered = self._gathered, self._link.gathered
-        if self._answer_due_us is not None and self._gathered > gathered:
-            self._await_answer(now_us)
 
     def _await_answer(self, now_us: int) -> None:
         if self._running is None or self._running.request is None:
             return
-        options, self._delivered_us = self._options, now_us
+        options = self._options
         writes = isinstance(self._running.request, WRITES)
         patience_us = options.write_answer_timeout_us if writes else options.answer_timeout_us
-        self._answer_due_us = now_us + patience_us
-        if options.nak_poke:
-            self._poke_due_us = now_us + self._link.timing.response_us
+        poke_us = self._link.timing.response_us if options.nak_poke else None
+        self._awaited.begin(patience_us, poke_us, now_us)
 
-    def _stop_waiting(self) -> None:
-        self._answer_due_us = self._poke_due_us = None
+    def _silence_due_us(self) -> int | None:
+        """Give when an answer is overdue: not while a packet of it is coming."""
+        return None if self._link.receiving else self._awaited.due_us
 
     def _take(self, data: bytes, now_us: int) -> None:
         if 0x20 <= data[0] <= 0x7F:
             self._take_request(data[0], now_us)
             return
         running = self._running
-        if running is None or running.request is None or self._answer_due_us is None:
+        if running is None or running.request is None or not self._awaited.is_awaited:
             self.quirks.note(Quirk.STALE_ANSWER)  # an answer to nobody
             return
         if data[0] == ResponseCode.ok and _is_of_another(running.request, data):
             self.quirks.note(Quirk.STALE_ANSWER)  # the answer is still to come: waited on
             return
-        if now_us - self._delivered_us > ANSWER_TIMEOUT_US:
+        if self._awaited.waited_us(now_us) > ANSWER_TIMEOUT_US:
             self.quirks.note(Quirk.SLOW)
-        self._stop_waiting()
+        self._awaited.end()
         try:
             response = decode_response(data)
         except RemoteProtocolError as error:
-            self._step(error, now_us)
+            self._resume(error, now_us)
             return
         self.exchanged, self.rested = Exchanged(self._asked_us, now_us), False
         if isinstance(running.request, WRITES) and self._may_be_done(response):
@@ -402,9 +389,9 @@ class Client:
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US
         elif response.ok and self._adopt(running.request, response):
-            running.held = response  # the script goes on once the speed has changed
+            running.answer = response  # the script goes on once the speed has changed
         else:
-            self._step(response, now_us)
+            self._resume(response, now_us)
 
     def _take_request(self, code: int, now_us: int) -> None:
         """Logoff or Terminate from the device: say ok; what is under way has lost its session."""
@@ -451,24 +438,14 @@ class Client:
             self._adopt_grant(request, response.data)
         return self._baud_after_sent is not None
 
-    def _adopt_grant(self, request: Negotiate, granted: bytes) -> None:
-        """Take over packet size, count and speed; ours are the limits for what we send."""
-        size = int.from_bytes(granted[:2], "big")
-        if len(granted) < 3 or size < MIN_PACKET_OCTETS or not granted[2]:
+    def _adopt_grant(self, request: Negotiate, answer: bytes) -> None:
+        grant = granted(request, answer, self._options.max_packet_octets, self.quirks)
+        if grant is None:
             return
-        if size < DEFAULT_PACKET_OCTETS:
-            self.quirks.note(Quirk.SMALL_BUFFER)
-        if size > request.packet_size or granted[2] > request.nbr_packets:
-            self.quirks.note(Quirk.GRANT_TOO_LARGE)
-        own = min(request.packet_size, self._options.max_packet_octets)
-        self._set_limits(min(size, own), min(granted[2], request.nbr_packets))
-        if len(granted) < 4:
-            self.quirks.note(Quirk.NO_BAUD_ANSWERED)
-            return
-        baud = BAUDS.get(granted[3])
-        if baud is not None and baud != self._baud and granted[3] in request.bauds:
+        self._set_limits(grant.packet_octets, grant.packets)
+        if grant.baud not in (None, self._baud):
             # Both ends change speed once our ACK of this answer has left.
-            self._baud_after_sent = baud
+            self._baud_after_sent = grant.baud
 
     def _set_limits(self, packet_octets: int, packets: int) -> None:
         self.limits.packet_octets, self.limits.packets = packet_octets, packets
