@@ -27,7 +27,12 @@ def host_port(place: str, text: str, example: str) -> tuple[str, int]:
 
 def listening_place(place: str, text: str, example: str) -> tuple[str, int]:
     """Read ``HOST:PORT`` of a port of our own; ``*`` is all addresses of both families."""
-    return host_port(place, f"[::]{text[1:]}" if text.startswith("*:") else text, example)
+    if not text.startswith("*:"):
+        return host_port(place, text, example)
+    try:
+        return host_port(place, f"[::]{text[1:]}", example)
+    except SettingsError as error:  # quotes what was given
+        raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", error.remedy) from None
 
 
 def may_be_a_name(host: str) -> bool:

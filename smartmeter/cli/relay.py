@@ -87,7 +87,7 @@ def run(
     domain = node_title("--master", master) if master is not None else None
     if upstream is not None:
         check_address(upstream)
-    check_listening(f"--listen {listen}", *address)
+    check_listening(("--listen", address), ("--metrics", metrics))
     if data is not None:
         claim(Path(data))
     relay = RelayHost(

@@ -14,7 +14,6 @@ import click
 
 from smartmeter.base.address import host_port, listening_place, shown
 from smartmeter.base.clock import Calendar, follow_wall, monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SettingsError
 from smartmeter.cli import (
     tms_backup,
     tms_cancel,
@@ -156,7 +155,9 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
-    _check_addresses(settings)
+    check_listening(
+        ("--listen", settings.listen), ("--web", settings.web), ("--metrics", settings.metrics)
+    )
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment, tell=tell)
     service = Service(server)
@@ -180,20 +181,6 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     finally:
         await server.stop()
         log_line("stopped", err=True)
-
-
-def _check_addresses(settings: _Settings) -> None:
-    """Refuse addresses that cannot be had, each for itself, before anything is made."""
-    asked = {"--listen": settings.listen, "--web": settings.web, "--metrics": settings.metrics}
-    given: dict[tuple[str, int], str] = {}
-    for option, address in asked.items():
-        if address is None:
-            continue
-        place = f"{option} {shown(*address)}"
-        check_listening(place, *address)
-        if address[1] and address in given:
-            raise SettingsError(place, f"is that of {given[address]}", "choose another port")
-        given[address] = option
 
 
 async def _follow(calendar: Calendar, clock: str) -> None:

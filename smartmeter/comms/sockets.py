@@ -13,6 +13,7 @@ import struct
 from collections.abc import Sequence
 
 from protocols.c1222.native_address import IPV4_GROUP, IPV6_SCOPES, multicast_group
+from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
 
 ANY = ("::", "")
@@ -68,13 +69,26 @@ def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
     return made
 
 
-def check_listening(place: str, host: str, port: int) -> None:
-    """Raise SettingsError where a TCP port cannot be had, before anything is made for it."""
-    try:
-        for one in listening_sockets(host, port, socket.SOCK_STREAM):
-            one.close()
-    except OSError as error:
-        raise cannot_listen(place, error) from error
+def check_listening(*asked: tuple[str, tuple[str, int] | None]) -> None:
+    """Raise SettingsError where a TCP port cannot be had, or two are one, before anything is made.
+
+    ``asked`` is the option of each, and its address, None for one that is not wanted.
+    """
+    given: dict[tuple[str, int], str] = {}
+    with contextlib.ExitStack() as held:
+        for option, address in asked:
+            if address is None:
+                continue
+            place = f"{option} {shown(*address)}"
+            if address[1] and address in given:
+                raise SettingsError(place, f"is that of {given[address]}", "choose another port")
+            given[address] = option
+            try:
+                for one in listening_sockets(*address, socket.SOCK_STREAM):
+                    held.callback(one.close)
+                    one.listen()  # only then another cannot have the port under another name
+            except OSError as error:
+                raise cannot_listen(place, error) from error
 
 
 def cannot_listen(place: str, error: OSError) -> SettingsError:

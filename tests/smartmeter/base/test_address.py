@@ -41,5 +41,5 @@ def test_a_star_is_every_address_where_we_listen_and_no_host_to_call() -> None:
     assert listening_place("--listen", "h:1153", "127.0.0.1:1153") == ("h", 1153)
     with pytest.raises(SettingsError):
         host_port("--upstream", "*:1153", "h:1")
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=r"'\*:x' is not HOST:PORT"):
         listening_place("--listen", "*:x", "127.0.0.1:1153")

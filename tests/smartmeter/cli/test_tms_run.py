@@ -65,6 +65,17 @@ def test_an_address_that_two_options_name_is_told_before_anything_is_made(tmp_pa
         assert not folder.exists() and not done.output
 
 
+def test_a_port_that_two_options_name_in_two_ways_is_told_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    folder, port = tmp_path / "data", free_port()
+    own = ("--listen", f"127.0.0.1:{port}", "--metrics", f"0.0.0.0:{port}")
+    for verb in (("tms", "run"), ("relay", "run", "--master", ".7")):
+        done = CliRunner().invoke(group, (*verb, "--data", str(folder), *own))
+        assert f"--metrics 0.0.0.0:{port}: cannot listen" in str(done.exception)
+        assert not folder.exists() and not done.output
+
+
 def test_no_password_is_shown_for_a_page_that_cannot_be_had(tmp_path: Path) -> None:
     port = free_port()
     run = ("tms", "run", "--data", str(tmp_path), "--listen", f"127.0.0.1:{port}")
