@@ -15,7 +15,7 @@ import click
 
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.probe_power import power_options
@@ -47,7 +47,7 @@ def run(name: str, clock: str, page: str | None) -> None:
 
     settings = read_settings(Path(name), os.environ)
     rate = shared_calendar(clock, wall_utc_us(), monotonic_us()).rate if clock else Fraction(1)
-    place = _place(page) if page is not None else None
+    place = host_port("--with-tms", page, "127.0.0.1:8080") if page is not None else None
     if settings.is_plain and page is None:
         leave_tls_out()
     from smartmeter.gateway.status_socket import refuse_second
@@ -59,6 +59,9 @@ def run(name: str, clock: str, page: str | None) -> None:
 
         if not Launcher(settings, sys.argv[1:], log_line).run():
             return
+    from smartmeter.gateway.hindrances import refuse_hindrances
+
+    refuse_hindrances(settings, place)
     claim(settings.data)
     for seat in settings.seats:
         claim_file(seat.state)
@@ -79,16 +82,6 @@ def run(name: str, clock: str, page: str | None) -> None:
     if asyncio.run(run_gateway(settings, rate, log_line, ready, signals, place)):
         begin_again(sys.argv[1:])
     log_line("stopped", err=True)
-
-
-def _place(page: str) -> tuple[str, int]:
-    """Give where the page will be; SettingsError at once, as it waits for the meter's clock."""
-    from smartmeter.gateway.bearer_checks import listen_fault
-
-    place = host_port("--with-tms", page, "127.0.0.1:8080")
-    if fault := listen_fault(*place):
-        raise SettingsError(f"--with-tms {page}", fault, "choose another address")
-    return place
 
 
 @command.command()

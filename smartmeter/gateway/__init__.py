@@ -17,8 +17,9 @@ sinks), ``report_rows`` (what a report becomes there), ``energy_totals``, ``data
 in the same process, where there is no other).
 
 *Setting up*: ``setup`` (``gateway init``), ``settings`` and ``settings_file`` (the TOML file),
-``permissions`` (what may be written to a meter); ``checks`` (``gateway check``) with
-``place_checks``, ``bearer_checks``, ``meter_checks`` and ``finding``.
+``permissions`` (what may be written to a meter); ``hindrances`` (what a start is refused for);
+``checks`` (``gateway check``) with ``place_checks``, ``bearer_checks``, ``meter_checks`` and
+``finding``.
 
 *New versions*: ``launcher`` (starts what is to run), ``beginning`` (how it knows), ``slots``.
 """

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from smartmeter.base.address import shown
 from smartmeter.tms.service import Service
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
@@ -24,7 +25,7 @@ async def show_page(local: LocalTms, host: str, port: int, note: Callable[[str],
         note(told)
     site = Site(local.server, Service(local.server))
     await site.start(host, port)
-    note(f"page http://{host}:{site.port}/")
+    note(f"page http://{shown(host, site.port)}/")
     try:
         await asyncio.Event().wait()
     finally:

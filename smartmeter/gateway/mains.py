@@ -7,6 +7,7 @@ power-good output); never mains voltage.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from smartmeter.base.errors import SettingsError
 
 POWER_SUPPLIES = Path("/sys/class/power_supply")
 _FORM = re.compile(r"meter|power_supply(:.+)?|gpio:.+:[0-9]{1,9}")
+#: No more than a name has that Linux takes.
+MAX_OCTETS = 255
 FORMS = 'write "meter", "power_supply" or "gpio:/dev/gpiochip0:17"'
 
 
@@ -106,7 +109,7 @@ class GpioLine:
 
 def check_sense(place: str, text: str) -> str:
     """Give a setting back; SettingsError for one that names no sense."""
-    if not _FORM.fullmatch(text):
+    if len(os.fsencode(text)) > MAX_OCTETS or not _FORM.fullmatch(text):
         raise SettingsError(place, f"{text!r:.80} is no sense", FORMS)
     return text
 

@@ -49,7 +49,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
 def _folder(folder: Path) -> Finding:
     there = folder
     try:
-        while not there.exists() and there != there.parent:
+        while not (there.exists() or there.is_symlink()) and there != there.parent:
             there = there.parent
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")

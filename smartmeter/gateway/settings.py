@@ -78,6 +78,7 @@ from smartmeter.comms.bearer import (
     When,
 )
 from smartmeter.comms.bearers import check_address
+from smartmeter.comms.mqtt_topics import check_node
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
 from smartmeter.gateway.mains import check_sense
@@ -255,11 +256,22 @@ def _bearer(number: int, host: Section) -> BearerSettings:
         tls,
         When(host.choice("when", [one.value for one in When])),
         Carries(host.choice("carries", ["urgent", "all"] if dear else ["all", "urgent"])),
-        host.text("node", ""),
+        _node(host, kind),
         host.text("user", ""),
         host.secret("password_file", default=""),
         segment_octets=_segment(host, address),
     )
+
+
+def _node(host: Section, kind: str) -> str:
+    """Give the node's name at a broker; SettingsError for one that no topic may carry."""
+    name = host.text("node", "")
+    if not name or kind not in ("mqtt", "mqtts"):
+        return name
+    try:
+        return check_node(name)
+    except SettingsError as error:
+        raise SettingsError(f"{host.place}, {error.place}", error.fault, error.remedy) from None
 
 
 def _segment(host: Section, address: str) -> int | None:

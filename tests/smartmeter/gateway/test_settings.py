@@ -16,6 +16,7 @@ from smartmeter.gateway.checks import check_settings
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import read_settings, read_socket
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory, TmsAddress
+from tests.ports import free_port
 
 WORKS = {
     "gateway": {"data": '"{folder}"'},
@@ -159,6 +160,7 @@ def test_a_password_is_its_line_as_it_stands(tmp_path: Path) -> None:
         ("csv", {"file": '"."'}, "file names a folder"),
         ("upgrade", {"public_key_file": '"{folder}/public"', "slots": '""'}, "slots is empty"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
+        ("gateway", {"data": '"d"', "mains": f'"power_supply:{"x" * 256}"'}, "is no sense; write"),
         ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
         ("gateway", {"data": '"{folder}"', "keep_days": "6"}, "from 7 to"),
         ("gateway", {"data": '"{folder}"', "keep_days": '"800"'}, "from 7 to"),
@@ -227,6 +229,7 @@ def test_of_a_wrong_value_that_is_long_its_beginning_is_quoted(
         ({"address": '"tcp:h:1"', "title": '"x"'}, "number 1: 'x' is no title"),
         ({"address": '"tcp:h:1"', "segment": "1232"}, "number 1, segment: is for udp: alone"),
         ({"address": '"udp:h:1"', "segment": "99"}, "segment"),
+        ({"address": '"mqtt:h:1/t"', "node": '"a/b"'}, "number 1, node 'a/b': cannot stand"),
     ],
 )
 def test_a_wrong_tms_is_named_with_its_number(
@@ -287,6 +290,7 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
     tmp_path: Path, other_state: Path
 ) -> None:
     (tmp_path / "old.csv").write_text("years of readings\n")
+    (tmp_path / "astray").symlink_to(tmp_path / "nothing")
     files = {"octets": '"{folder}/octets"', "folder": '"{folder}"'}
     wrong = {
         "no state file": {"module": WORKS["module"] | {"state": files["octets"]}},
@@ -297,6 +301,7 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
         "is no socket": {"gateway": WORKS["gateway"] | {"socket": files["octets"]}},
         "cannot listen there": {"gateway": WORKS["gateway"] | {"metrics": '"192.0.2.1:9118"'}},
         "cannot be made": {"gateway": {"data": '"{folder}/octets/data"'}},
+        "No such file": {"gateway": {"data": '"{folder}/astray"'}},
         "TLS file": {"[tms]": {"address": '"tls:127.0.0.1:1"', "tls_ca": files["octets"]}},
     }
     for told, sections in wrong.items():
@@ -310,11 +315,50 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_page_whose_address_is_taken_is_told_before_anything_runs(tmp_path: Path) -> None:
-    path = settings_file(tmp_path, WORKS)
+@pytest.mark.parametrize(
+    ("sections", "page", "told"),
+    [
+        ({}, "127.0.0.1:{taken}", "--with-tms 127.0.0.1:{taken}: cannot listen"),
+        ({"gateway": {"metrics": '"127.0.0.1:{taken}"'}}, "", "metrics 127.0.0.1:{taken}: cannot"),
+        (
+            {"gateway": {"metrics": '"127.0.0.1:{free}"'}},
+            "0.0.0.0:{free}",
+            "--with-tms 0.0.0.0:{free}: cannot listen",
+        ),
+        ({"gateway": {"mains": '"power_supply:{folder}"'}}, "", "shows no supply"),
+        ({"[tms]": {"address": '"tls:h:1"', "tls_ca": '"{folder}/key"'}}, "", "key: "),
+        (
+            {
+                "[tms]": {
+                    "address": '"listen:h:1"',
+                    "tls_certificate": '"{folder}/no"',
+                    "tls_key": '"{folder}/key"',
+                }
+            },
+            "",
+            "no: No such file",
+        ),
+        ({"mqtt": {"host": '"h"', "tls_ca": '"{folder}/octets"'}}, "", "octets: "),
+    ],
+)
+def test_what_keeps_a_gateway_from_starting_is_told_before_anything_is_made(
+    tmp_path: Path, sections: dict[str, dict[str, str]], page: str, told: str
+) -> None:
+    data = {"data": '"{folder}/data"'}
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        page = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = ("gateway", "run", "--settings", str(path), "--with-tms", page)
-        done = CliRunner().invoke(group, line)
-    assert isinstance(done.exception, SettingsError) and "in use" in str(done.exception)
-    assert not list(tmp_path.glob("*.nvram"))
+        ports = {"{taken}": str(taken.getsockname()[1]), "{free}": str(free_port())}
+        path = settings_file(
+            tmp_path, WORKS | sections | {"gateway": data | sections.get("gateway", {})}
+        )
+        path.write_text(_filled(path.read_text(), ports))
+        option = ("--with-tms", _filled(page, ports)) if page else ()
+        done = CliRunner().invoke(group, ("gateway", "run", "--settings", str(path), *option))
+    assert isinstance(done.exception, SettingsError), done.output
+    assert _filled(told, ports) in str(done.exception)
+    assert not (tmp_path / "data").exists() and not done.output
+
+
+def _filled(text: str, ports: dict[str, str]) -> str:
+    for name, port in ports.items():
+        text = text.replace(name, port)
+    return text
