@@ -20,9 +20,6 @@ from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
 #: How long the connection to a node that is called may take.
 CALL_US = 12 * US_PER_S
-#: How long work that goes on after a restart waits for its node to come again: a bearer that
-#: failed rests for 15 minutes at most, and who sends quarter-hours is heard within them.
-COME_AGAIN_US = 1000 * US_PER_S
 #: What is asked because something is amiss, and not because it was due or a person wanted it.
 POLLS = (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES, Kind.EVENTS)
 
@@ -64,10 +61,7 @@ class Dispatch:
             else:
                 transaction = source.ask(job.esn, event.services, now_us)
         except (LocalProtocolError, KeyError) as error:
-            pause_us = None
-            if job.may_wait:  # what was tried until then, as calls, does not count
-                job.may_wait, job.tries, pause_us = False, 0, COME_AGAIN_US
-            self._jobs.failed(job, str(error), now_us, pause_us)
+            self._jobs.absent(job, str(error), now_us)
             return
         if job.kind in POLLS:
             self._figures.polls += 1
@@ -81,10 +75,12 @@ class Dispatch:
         return self._polled if esn in self._polled.meters else self._collector
 
     def heard(self, esn: str, path: Hashable, now_us: int) -> None:
-        """A SmartMeter was heard: what waits for it goes on, if that is another path."""
+        """A SmartMeter was heard: what waits for it goes on, a retry if that is another path."""
         if self._paths.heard(esn, path):
             self._collector.asking.patience.forget(esn)
             self._jobs.reachable(esn, now_us)
+        else:
+            self._jobs.heard(esn, now_us)
 
     def doubted(self, esn: str) -> None:
         """Call a node whose path brought no answer where it listens, if there is such a place."""

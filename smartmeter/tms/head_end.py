@@ -105,8 +105,7 @@ class HeadEnd:
 
         # What is asked of them, when, and what it comes to.
         self.polled = PolledSource(store, template)
-        self.silence = SilenceWatch()
-        self.jobs = JobRunner()
+        self.silence, self.jobs = SilenceWatch(), JobRunner()
         self.waking = Waking(store)
         self._dispatch = Dispatch(
             self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
@@ -122,6 +121,7 @@ class HeadEnd:
             self.polled,
             self._keys,
             self.collector,
+            calendar,
             lambda: (self.utc_s, self._now_us),
             self._dispatch.abandon,
         )

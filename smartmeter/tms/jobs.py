@@ -4,7 +4,8 @@ A machine around scripts of ``exchanges``: it is given answers and the time,
 and says what to send.  A message that nobody answers is sent again, and the work goes on
 from there; what was refused, or had no answer yet, begins anew.  What it does is durable through
 its owner, which is told of every change of a job.  Nothing else is sent to a SmartMeter
-while an answer may still come.
+while an answer may still come.  What waits for one that is not there stands aside for other work
+until it is heard.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MAX_ATTEMPTS = 3
 RETRY_PAUSE_US = 2_000_000
 #: Jobs that wait for one SmartMeter.
 MAX_QUEUE = 16
+#: How often in a row a job waits for a SmartMeter that is heard and answers nothing all the same.
+MAX_ASIDE = 8
 
 
 @dataclass
@@ -57,8 +60,10 @@ class Job:
     answered: bool = False
     #: A program before this one began it, and nobody knows what had gone out for it by then.
     is_taken_up: bool = False
-    #: The SmartMeter may not have come again since, and is waited for, once.
-    may_wait: bool = False
+    #: Until then it stands aside while the SmartMeter is not there, and has all its tries when that
+    #: is heard; ``aside`` counts how often it has since an answer came.
+    waits_until_us: int = 0
+    aside: int = 0
     #: What the owner wants back when the job has ended.
     about: object = None
 
@@ -85,6 +90,8 @@ class _Line:
 
     esn: str
     waiting: deque[Job] = field(default_factory=deque)
+    #: What waits until the SmartMeter is heard, and holds nothing up.
+    aside: list[Job] = field(default_factory=list)
     running: Job | None = None
     script: Exchange[Any] | None = None
     #: The message under way.
@@ -99,7 +106,17 @@ class _Line:
 
     def jobs(self) -> list[Job]:
         """Give all that have not ended."""
-        return [*([self.running] if self.running else []), *self.waiting]
+        return [*([self.running] if self.running else []), *self.aside, *self.waiting]
+
+    def turn_to(self, came: list[Job]) -> None:
+        """Have what stood aside wait for its turn again, before all that came after it."""
+        self.aside = [job for job in self.aside if job not in came]
+        self.waiting.extendleft(reversed(came))
+
+    def dues_us(self) -> list[int]:
+        """Give when something is to be tried again."""
+        retry = [] if self.retry_us is None else [self.retry_us]
+        return [*retry, *(job.waits_until_us for job in self.aside)]
 
 
 class JobRunner:
@@ -126,7 +143,7 @@ class JobRunner:
     def submit(self, job: Job, now_us: int) -> bool:
         """Queue a job; False when too many wait for this SmartMeter."""
         line = self._lines.setdefault(job.esn, _Line(job.esn))
-        if len(line.waiting) >= MAX_QUEUE:
+        if len(line.waiting) + len(line.aside) >= MAX_QUEUE:
             return False
         line.waiting.append(job)
         self._next(line, now_us)
@@ -162,6 +179,12 @@ class JobRunner:
         """
         self._failed(self._lines[job.esn], cause, now_us, pause_us)
 
+    def absent(self, job: Job, cause: str, now_us: int) -> None:
+        """Tell a job that no way leads to its SmartMeter."""
+        line = self._lines[job.esn]
+        if not self._stands_aside(line, cause, now_us):
+            self._failed(line, cause, now_us)
+
     def disconnected(self, esn: str, now_us: int) -> None:
         """The connection that an answer would come over has gone."""
         line = self._lines.get(esn)
@@ -170,10 +193,18 @@ class JobRunner:
 
     def reachable(self, esn: str, now_us: int) -> None:
         """A SmartMeter has connected: what waits for a retry is tried now."""
+        self.heard(esn, now_us)
         line = self._lines.get(esn)
         if line is not None and line.retry_us is not None:
             line.retry_us = None
             self._begin(line, now_us)
+
+    def heard(self, esn: str, now_us: int) -> None:
+        """A SmartMeter is there: what stood aside has its turn again."""
+        line = self._lines.get(esn)
+        if line is not None and line.aside:
+            line.turn_to(line.aside)
+            self._next(line, now_us)
 
     def cancel(self, job: Job, cause: str, now_us: int) -> int | None:
         """End a job that has not ended; give the transaction that it leaves under way.
@@ -186,9 +217,10 @@ class JobRunner:
             left = line.transaction
             self._end(line, CANCELLED, cause, None, now_us)
             return left
-        line.waiting.remove(job)
+        (line.aside if job in line.aside else line.waiting).remove(job)
         job.state, job.cause = CANCELLED, cause
         self._events.append(JobChanged(job))
+        self._next(line, now_us)
         return None
 
     def kept(self, esn: str, now_us: int) -> None:
@@ -211,12 +243,14 @@ class JobRunner:
             if line.retry_us is not None and now_us >= line.retry_us:
                 line.retry_us = None
                 self._begin(line, now_us)
+            if late := [job for job in line.aside if now_us >= job.waits_until_us]:
+                line.turn_to(late)
+                self._next(line, now_us)
         self._retry_us = self.deadline_us()
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (line.retry_us for line in self._lines.values())
-        return min((due for due in dues if due is not None), default=None)
+        return min((due for line in self._lines.values() for due in line.dues_us()), default=None)
 
     def events(self) -> list[Event]:
         """Give what is to be sent and what has changed."""
@@ -241,7 +275,8 @@ class JobRunner:
         if line.running is not None or line.transaction is not None or line.rests:
             return
         if not line.waiting:
-            del self._lines[line.esn]
+            if not line.aside:
+                del self._lines[line.esn]
             return
         line.running, line.passes = line.waiting.popleft(), 0
         self._begin(line, now_us)
@@ -284,7 +319,7 @@ class JobRunner:
                 self._failed(line, str(error), now_us, refused=True)
             return
         if answer is not None:
-            line.answers, job.tries = line.answers + 1, 1
+            line.answers, job.tries, job.aside = line.answers + 1, 1, 0
         line.services = services
         self._events.append(Send(job, services))
 
@@ -306,7 +341,8 @@ class JobRunner:
             line.passes += 1
         tried = max(job.tries, line.passes)
         if tried >= job.max_attempts:
-            self._end(line, FAILED, cause, None, now_us)
+            if refused or not self._stands_aside(line, cause, now_us):
+                self._end(line, FAILED, cause, None, now_us)
             return
         if anew or not line.answers:
             line.script = None
@@ -317,6 +353,23 @@ class JobRunner:
         job.state, job.cause, line.retry_us = WAITING, cause, now_us + pause_us
         self._retry_us = earliest(self._retry_us, line.retry_us)
         self._events.append(JobChanged(job))
+
+    def _stands_aside(self, line: _Line, cause: str, now_us: int) -> bool:
+        """Let other work pass until the SmartMeter is heard; False where the job waits no longer.
+
+        It begins anew then, with all its tries.
+        """
+        job = line.running
+        if job is None or now_us >= job.waits_until_us or job.aside >= MAX_ASIDE:
+            return False
+        job.state, job.cause = WAITING, f"{cause}; waits until the SmartMeter is heard"
+        job.tries, job.aside = 0, job.aside + 1
+        line.running = line.script = None
+        line.aside.append(job)
+        self._retry_us = earliest(self._retry_us, job.waits_until_us)
+        self._events.append(JobChanged(job))
+        self._next(line, now_us)
+        return True
 
     def _end(self, line: _Line, state: str, cause: str, result: Any, now_us: int) -> None:
         job = line.running

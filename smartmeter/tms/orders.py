@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.tasks import DAY_S
 from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.exchanges import Exchange
@@ -30,6 +32,11 @@ from smartmeter.tms.upgrades import Image
 UPGRADE_ATTEMPTS = 20
 KEY_ATTEMPTS = 4
 _ATTEMPTS: dict[str, int] = {Kind.UPGRADE: UPGRADE_ATTEMPTS, Kind.KEY: KEY_ATTEMPTS}
+#: So long after its order an upgrade waits for a SmartMeter that is not there.
+UPGRADE_WAITS_S = 7 * DAY_S
+#: How long work that goes on after a restart waits for its node to come again: a bearer that
+#: failed rests for 15 minutes at most, and who sends quarter-hours is heard within them.
+COME_AGAIN_US = 1000 * US_PER_S
 #: Who stays silent is looked after again when more was due.
 LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
@@ -49,12 +56,13 @@ class Orders:
         polled: PolledSource,
         keys: KeyChanges,
         collector: Collector,
+        calendar: Calendar,
         now: Callable[[], tuple[int, int]],
         abandon: Callable[[str, int, int], None],
     ) -> None:
         self._store, self._template, self._jobs = store, template, jobs
         self._polled, self._keys, self._collector = polled, keys, collector
-        self._now, self._abandon = now, abandon
+        self._calendar, self._now, self._abandon = calendar, now, abandon
         self._images = KeptImages(store)
 
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
@@ -111,6 +119,7 @@ class Orders:
         for esn, number in numbers.items():
             script = partial(upgrades.send, self._base(esn), image, activation_s)
             job = Job(number, esn, Kind.UPGRADE, script, requested_by, UPGRADE_ATTEMPTS)
+            job.waits_until_us = self._upgrade_waits_until_us(utc_s)
             self._jobs.submit(job, now_us)
         return numbers
 
@@ -131,8 +140,14 @@ class Orders:
             attempts = _ATTEMPTS.get(row["kind"], MAX_ATTEMPTS)
             job = Job(number, row["esn"], row["kind"], script, row["requested_by"], attempts)
             job.attempts, job.polls = done
-            job.is_taken_up = job.may_wait = True
+            job.is_taken_up, job.waits_until_us = True, now_us + COME_AGAIN_US
+            if job.kind == Kind.UPGRADE:
+                until_us = self._upgrade_waits_until_us(row["created_s"])
+                job.waits_until_us = max(job.waits_until_us, until_us)
             self._jobs.submit(job, now_us)
+
+    def _upgrade_waits_until_us(self, ordered_s: int) -> int:
+        return self._calendar.deadline_us((ordered_s + UPGRADE_WAITS_S) * US_PER_S)
 
     def _script_again(self, row: sqlite3.Row) -> Callable[[], Exchange[Any]]:
         """Give what a job does that goes on; SettingsError where its image is lost."""

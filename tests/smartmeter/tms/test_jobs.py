@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
-from smartmeter.tms.jobs import CANCELLED, DONE, FAILED, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    MAX_ASIDE,
+    MAX_QUEUE,
+    Job,
+    JobChanged,
+    JobRunner,
+    Send,
+)
 
 ESN = "SM000001"
 OK, REFUSED = b"\0", b"\3"
@@ -201,3 +211,115 @@ def test_what_follows_a_poll_begins_when_that_is_kept() -> None:
     runner.kept(ESN, 0)
     assert looked_up
     runner.kept("SM000099", 0)
+
+
+class Absent:
+    """A runner with one job that waits for a SmartMeter that is not there."""
+
+    def __init__(self, waits_s: int = 1000) -> None:
+        self.runner, self.now_us = JobRunner(), 0
+        self.first = self.job(1, waits_s)
+
+    def job(self, number: int, waits_s: int = 0, messages: int = 2) -> Job:
+        """Order some messages."""
+        job = Job(number, ESN, f"work {number}", lambda: steps(messages), "ann")
+        job.waits_until_us = waits_s * 1_000_000
+        self.runner.submit(job, self.now_us)
+        self.send()
+        return job
+
+    def send(self, *answered: bool) -> list[int]:
+        """Find no way, or (``answered``) one, for all that is to be sent; give whose it was."""
+        turns, sent = iter(answered), []
+        while (events := self.runner.events()) and len(sent) < 100:
+            for event in events:
+                if not isinstance(event, Send):
+                    continue
+                sent.append(event.job.id)
+                turn = next(turns, None)
+                if turn is None:
+                    self.runner.absent(event.job, "not connected", self.now_us)
+                    continue
+                self.runner.sent(event.job, len(sent))
+                if turn:
+                    self.runner.answered(len(sent), [OK], self.now_us)
+                else:
+                    self.runner.unanswered(len(sent), "no answer in time", self.now_us)
+        return sent
+
+    def go_on(self, seconds: int) -> list[int]:
+        """Let time pass; nobody comes.  Give what was tried."""
+        end_us, tried = self.now_us + seconds * 1_000_000, list[int]()
+        while (due_us := self.runner.deadline_us()) is not None and due_us <= end_us:
+            self.now_us = due_us
+            self.runner.expire(due_us)
+            tried += self.send()
+        self.now_us = end_us
+        return tried
+
+
+def test_work_that_waits_for_a_meter_lets_other_work_pass() -> None:
+    world = Absent()
+    ping = world.job(2)
+    assert world.first.state == "waiting" and world.go_on(10) == [2, 2]
+    assert (ping.state, ping.cause) == (FAILED, "not connected")
+    assert [job.id for job in world.runner.under_way()] == [1] and world.runner.has(ESN, "work 1")
+
+
+def test_work_that_waits_has_its_turn_first_when_the_meter_is_heard() -> None:
+    world = Absent()
+    other, ping = world.job(2, 1000), world.job(3)
+    world.runner.heard(ESN, world.now_us)
+    world.runner.reachable(ESN, world.now_us)  # the ping was waiting for another try
+    assert world.send(*[True] * 6) == [3, 3, 1, 1, 2, 2]
+    assert {one.state for one in (world.first, other, ping)} == {DONE}
+    assert world.runner.deadline_us() is None
+
+
+def test_work_waits_for_a_meter_until_its_time_and_then_has_its_tries() -> None:
+    world = Absent(1000)
+    assert world.go_on(999) == [] and world.first.state == "waiting"
+    assert world.go_on(10) == [1, 1, 1]
+    assert (world.first.state, world.first.cause) == (FAILED, "not connected")
+
+
+def test_work_waits_for_a_meter_that_has_a_way_and_does_not_answer() -> None:
+    world = Absent()
+    world.runner.heard(ESN, 0)
+    world.send(False)
+    for _ in range(2):
+        world.now_us = world.runner.deadline_us() or 0
+        world.runner.expire(world.now_us)
+        world.send(False)
+    assert world.first.cause == "no answer in time; waits until the SmartMeter is heard"
+    world.runner.heard(ESN, world.now_us)
+    assert world.send(True, True) == [1, 1] and world.first.state == DONE
+
+
+def test_work_waits_only_so_often_for_a_meter_that_is_heard_and_never_answers() -> None:
+    world, heard = Absent(10**6), 0
+    while world.first.state == "waiting" and heard < 100:
+        world.runner.heard(ESN, world.now_us)
+        world.send()
+        world.go_on(60)
+        heard += 1
+    assert world.first.state == FAILED and heard == MAX_ASIDE
+
+
+def test_work_whose_meter_answers_now_and_then_waits_for_it_as_often_as_it_must() -> None:
+    world = Absent(10**6)
+    world.runner.cancel(world.first, "anew", 0)
+    job = world.job(2, 10**6, messages=3)
+    for _ in range(3 * MAX_ASIDE):
+        world.runner.heard(ESN, world.now_us)
+        assert world.send(True) == [2, 2]
+    assert job.state == "waiting"
+
+
+def test_work_that_waits_for_a_meter_is_cancelled_and_counted_as_any() -> None:
+    world = Absent()
+    jobs = [world.job(number, 1000) for number in range(2, MAX_QUEUE + 1)]
+    assert not world.runner.submit(Job(99, ESN, "work", lambda: steps(1)), 0)
+    for job in [world.first, *jobs]:
+        assert world.runner.cancel(job, "by ann", 0) is None and job.state == CANCELLED
+    assert not world.runner.under_way() and world.runner.deadline_us() is None

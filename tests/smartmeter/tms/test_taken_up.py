@@ -10,6 +10,7 @@ from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
 from smartmeter.tms import kept_images
 from smartmeter.tms.model import Kind
+from smartmeter.tms.orders import UPGRADE_WAITS_S
 from smartmeter.tms.store.job_rows import MAX_TAKEN_UP
 from smartmeter.tms.upgrades import Image, make_image
 from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, VERSION
@@ -19,6 +20,7 @@ from tests.smartmeter.tms.test_standing import Street
 PAYLOAD = Random("pieces").randbytes(40_000)
 IMAGE = make_image(PAYLOAD, MODEL, NEW, PRIVATE)
 BEGIN_US = 2 * HOUR_US
+WAITS = "not connected; waits until the SmartMeter is heard"
 
 
 def running_fleet(meters: int, seed: int) -> Fleet:
@@ -210,7 +212,7 @@ def test_what_is_asked_is_asked_when_the_meter_has_come_again() -> None:
     street.restart()
     street.go_on(600)
     jobs = {job.id: job for job in street.head_end.jobs.under_way()}
-    assert list(jobs) == numbers and jobs[numbers[0]].cause == "not connected"
+    assert list(jobs) == numbers and jobs[numbers[0]].cause == WAITS
     street.report(street.head_end.template.version)
     assert jobs[numbers[0]].state == "running"
     street.head_end.cancel(list(jobs.values())[:1], "bob")
@@ -238,3 +240,29 @@ def test_an_image_is_kept_no_longer_than_somebody_is_sent_it() -> None:
     for esn, left in zip(esns, (2, 1, 0), strict=True):
         street.head_end.cancel(street.head_end.orders.of_people("", [esn]), "ann")
         assert street.store.number("SELECT count(*) FROM upgrade_images") == left
+
+
+def test_an_upgrade_waits_for_a_meter_that_is_not_there_and_names_it_silent() -> None:
+    """For days, and over a restart, but not for ever; what else is asked of it passes by."""
+    street = Street()
+    for _ in range(2):
+        street.report(street.head_end.template.version)
+    street.head_end.disconnected(0)
+    [number] = street.head_end.upgrade([street.esn], IMAGE, 0, "ann").values()
+    street.go_on(3 * 3600)
+    assert ends_of(street, number) == ("waiting", WAITS) and street.state == "silent"
+    street.restart()
+    street.go_on(3600)
+    assert ends_of(street, number) == ("waiting", WAITS)
+    street.report(street.head_end.template.version)
+    assert ends_of(street, number)[0] == "running"
+    street.head_end.disconnected(0)
+    street.now_us += UPGRADE_WAITS_S * 1_000_000
+    street.go_on(1200)
+    assert ends_of(street, number) == ("failed", "not connected")
+
+
+def ends_of(street: Street, number: int) -> tuple[str, str]:
+    row = street.store.one("SELECT state, cause FROM jobs WHERE id=?", number)
+    assert row is not None
+    return row["state"], row["cause"]
