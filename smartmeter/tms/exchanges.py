@@ -14,11 +14,13 @@ from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import CONFIG_TABLES, STAGING_OFFSET, Command, SsiTable
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.node import WINDOW_S
 from protocols.c1222.services import TRACE, Trace, decode_service, encode_service
 from protocols.errors import ProtocolError
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.codes import ResponseCode, code_text
 from protocols.psem.services import FullRead, FullWrite, Identify
+from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.template import Template
 
@@ -116,15 +118,16 @@ def command(base: int, code: Command, **fields: int) -> bytes:
     return encode_request(FullWrite(base + SsiTable.COMMAND, image))
 
 
-def demand_reset(base: int) -> Exchange[None]:
-    """Reset the demand now."""
+def demand_reset(base: int, ordered_s: int = MAX_CALENDAR_S) -> Exchange[None]:
+    """Reset the demand now, or find it reset since ``ordered_s``, by a program that ended."""
     before = yield from read_own(base, SsiTable.MODULE_HEALTH)
     health = encode_request(FullRead(base + SsiTable.MODULE_HEALTH))
     reset, answer = yield [command(base, Command.DEMAND_RESET), health]
     # A second one within a day is refused, also where only the answer to the first was lost.
     if reset[:1] == bytes([ResponseCode.onp]):
         after = yield from read_own(base, SsiTable.MODULE_HEALTH, answer)
-        if after["LAST_DEMAND_RESET_TIME"] != before["LAST_DEMAND_RESET_TIME"]:
+        last_s = after["LAST_DEMAND_RESET_TIME"]
+        if last_s != before["LAST_DEMAND_RESET_TIME"] or last_s > ordered_s - WINDOW_S:
             return
     checked([reset], "demand reset")
 

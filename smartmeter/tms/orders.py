@@ -21,7 +21,13 @@ from smartmeter.tms.kept_images import KeptImages
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.store.job_rows import open_jobs, store_job, store_upgrades, update_job
+from smartmeter.tms.store.job_rows import (
+    RESET_GOES_ON_S,
+    open_jobs,
+    store_job,
+    store_upgrades,
+    update_job,
+)
 from smartmeter.tms.store.queries import gaps_by_set, tables_begin
 from smartmeter.tms.store.silences import store_state
 from smartmeter.tms.store.sqlite import Store
@@ -119,7 +125,7 @@ class Orders:
         for esn, number in numbers.items():
             script = partial(upgrades.send, self._base(esn), image, activation_s)
             job = Job(number, esn, Kind.UPGRADE, script, requested_by, UPGRADE_ATTEMPTS)
-            job.waits_until_us = self._upgrade_waits_until_us(utc_s)
+            job.waits_until_us = self._deadline_us(utc_s + UPGRADE_WAITS_S)
             self._jobs.submit(job, now_us)
         return numbers
 
@@ -142,12 +148,15 @@ class Orders:
             job.attempts, job.polls = done
             job.is_taken_up, job.waits_until_us = True, now_us + COME_AGAIN_US
             if job.kind == Kind.UPGRADE:
-                until_us = self._upgrade_waits_until_us(row["created_s"])
+                until_us = self._deadline_us(row["created_s"] + UPGRADE_WAITS_S)
                 job.waits_until_us = max(job.waits_until_us, until_us)
+            elif job.kind == Kind.DEMAND_RESET:
+                until_us = self._deadline_us(row["created_s"] + RESET_GOES_ON_S)
+                job.waits_until_us = min(job.waits_until_us, until_us)
             self._jobs.submit(job, now_us)
 
-    def _upgrade_waits_until_us(self, ordered_s: int) -> int:
-        return self._calendar.deadline_us((ordered_s + UPGRADE_WAITS_S) * US_PER_S)
+    def _deadline_us(self, utc_s: int) -> int:
+        return self._calendar.deadline_us(utc_s * US_PER_S)
 
     def _script_again(self, row: sqlite3.Row) -> Callable[[], Exchange[Any]]:
         """Give what a job does that goes on; SettingsError where its image is lost."""
@@ -159,6 +168,8 @@ class Orders:
             return partial(upgrades.withdraw, base, is_again=True)
         if kind is Kind.KEY:
             return self._keys.go_on(row["esn"], base)
+        if kind is Kind.DEMAND_RESET:
+            return partial(exchanges.demand_reset, base, row["created_s"])
         return self._scripts(base)[kind]
 
     def provision(self, esn: str) -> int | None:

@@ -17,10 +17,12 @@ _CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kin
 #: What a person ordered and may be done again goes on after a restart.  What was under way at so
 #: many of them does not: it may be what ends the program.
 MAX_TAKEN_UP = 100
+#: A demand reset goes on for so long after its order: a module refuses a second one in 24 hours.
+RESET_GOES_ON_S = 12 * 3600
 _GOES_ON = (
-    f"requested_by!='{SYSTEM}' AND taken_up<{MAX_TAKEN_UP} AND (kind IN"
-    f" ('{Kind.READ}','{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}','{Kind.KEY}')"
-    " OR image IS NOT NULL)"
+    f"requested_by!='{SYSTEM}' AND taken_up<{MAX_TAKEN_UP} AND (kind IN ('{Kind.READ}',"
+    f"'{Kind.PING}','{Kind.TRACE}','{Kind.WITHDRAW}','{Kind.KEY}','{Kind.PROVISION}')"
+    f" OR image IS NOT NULL OR (kind='{Kind.DEMAND_RESET}' AND created_s>?))"
 )
 
 
@@ -76,13 +78,14 @@ def end_cut_off_jobs(
 ) -> None:
     """Name the end of jobs that had none when the program before this one ended and do not go on.
 
-    What was being provisioned is so, if it keeps to ``version`` all the same, or not.
+    What was being provisioned is so, if it keeps to ``version`` all the same, or not, unless that
+    goes on.
     """
     unknown = f"{cause}; what had gone out may have been done"
     connection.execute(
         "UPDATE jobs SET state=?, ended_s=?, cause=CASE WHEN kind IN (?,?,?,?,?) THEN ? ELSE ? END"
         f" WHERE state IN (?,?) AND NOT ({_GOES_ON})",
-        (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING),
+        (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING, ended_s - RESET_GOES_ON_S),
     )
     connection.execute(
         "UPDATE jobs SET state=?, taken_up=taken_up+1 WHERE state=?", (WAITING, RUNNING)
@@ -93,8 +96,9 @@ def end_cut_off_jobs(
         (State.PROVISIONED, ended_s, State.PROVISIONING, State.FAILED, version),
     )
     connection.execute(
-        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE state=?",
-        (State.FAILED, cause, ended_s, State.PROVISIONING),
+        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE state=?"
+        " AND esn NOT IN (SELECT esn FROM jobs WHERE kind=? AND state=?)",
+        (State.FAILED, cause, ended_s, State.PROVISIONING, Kind.PROVISION, WAITING),
     )
 
 

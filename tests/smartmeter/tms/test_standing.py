@@ -177,6 +177,7 @@ def test_an_order_that_a_restart_cut_off_is_not_said_to_be_undone(
     street.report(version)
     street.head_end.request(street.esn, Kind.DEMAND_RESET, "ann")
     street.head_end.orders.look_after(street.esn)
+    street.now_us += 12 * HOUR_US
     street.restart()
     kinds = Kind.DEMAND_RESET, Kind.RECOVER
     rows = street.store.read("SELECT cause FROM jobs WHERE kind IN (?,?) ORDER BY id", *kinds)

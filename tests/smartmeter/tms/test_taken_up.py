@@ -266,3 +266,47 @@ def ends_of(street: Street, number: int) -> tuple[str, str]:
     row = street.store.one("SELECT state, cause FROM jobs WHERE id=?", number)
     assert row is not None
     return row["state"], row["cause"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_demand_reset_is_done_once_over_restarts_at_any_moment(seed: int) -> None:
+    fleet, chance = running_fleet(1, seed), Random(seed)
+    [house] = fleet.houses.values()
+    number = fleet.head_end.request(house.device.esn, Kind.DEMAND_RESET, "ann")
+    for _ in range(2):
+        fleet.run(fleet.now_us + round(10 ** chance.uniform(3, 8)))
+        restart(fleet)
+    fleet.run(fleet.now_us + HOUR_US)
+    assert ends(fleet) == {number: ("done", "")}
+    assert house.device.meter.metering.registers.resets == 1
+
+
+def test_a_demand_reset_that_was_done_already_is_not_done_again() -> None:
+    fleet = running_fleet(1, 1)
+    [house] = fleet.houses.values()
+    number = fleet.head_end.request(house.device.esn, Kind.DEMAND_RESET, "ann")
+    fleet.run(fleet.now_us + HOUR_US // 4)
+    sql = "UPDATE jobs SET state='running', ended_s=0 WHERE id=?"
+    fleet.store.write_now(lambda c: c.execute(sql, (number,)).rowcount)
+    fleet.run(fleet.now_us + 11 * HOUR_US)
+    restart(fleet)
+    fleet.run(fleet.now_us + HOUR_US)
+    assert ends(fleet) == {number: ("done", "")}
+    assert house.device.meter.metering.registers.resets == 1
+
+
+def test_a_provisioning_goes_on_and_its_meter_is_not_said_to_have_failed() -> None:
+    street = Street()
+    street.report(street.head_end.template.version + 1)
+    street.head_end.cancel(street.head_end.orders.of_people(), "ann")
+    street.go_on(600)
+    number = street.head_end.request(street.esn, Kind.PROVISION, "ann")
+    assert street.state == "provisioning"
+    street.restart()
+    street.go_on(60)
+    assert street.state == "provisioning" and ends_of(street, number) == ("waiting", WAITS)
+    street.register()
+    kinds = [job.kind for job in street.head_end.jobs.under_way()]
+    assert kinds == [Kind.PROVISION] and ends_of(street, number)[0] == "running", "one, not two"
+    street.go_on(1200)
+    assert street.state == "not provisioned"
