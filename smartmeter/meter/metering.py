@@ -321,7 +321,11 @@ class Metering:
         self.recorders.record(on, self.totals, self.measured_us, edition)
 
     def clear_data(self) -> None:
-        """Forget collected data (procedure 3); the configuration stays."""
+        """Forget collected data (procedure 3); the configuration stays.
+
+        Counts begin anew wherever they are shown: in registers, present values, ends of blocks.
+        """
+        self.totals = dict.fromkeys(self.totals, 0)
         self.billing.clear()
         self._new_demands(self.program)
         self.recorders.clear(self.totals, self.measured_us)

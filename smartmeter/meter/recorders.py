@@ -180,6 +180,8 @@ class Recorders:
         for recorder in self._sets:
             recorder.clear()
             recorder.plain()
+            for gauge in recorder.gauges:
+                gauge.pulses = 0
         self._mark_all(totals, utc_us)
 
     def to_json(self) -> list[Any]:

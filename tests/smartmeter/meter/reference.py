@@ -442,6 +442,7 @@ class Reference:
 
     def clear_data(self) -> None:
         """Forget what was collected."""
+        self.world.energy = [0] * len(self.units)
         number = self.self_reads.number
         self._forget_registers()
         self.self_reads.number = number
@@ -449,6 +450,7 @@ class Reference:
         for one in self.profiles:
             one.blocks.clear()
             one.used = 0
+            one.pulses = [0] * len(one.pulses)
             one.mark(self.world.energy, self.world.seconds)
             one.common, one.long, one.changed = 0, False, False
             one.short = one.inside(self.now + self.calendar.zone)

@@ -110,6 +110,22 @@ def test_whoever_clears_the_data_is_seen_in_the_log_that_was_cleared_with_it() -
     assert codes(bench)[0] == EventCode.EVENT_LOG_CLEARED
 
 
+def test_readings_at_a_blocks_end_begin_anew_with_the_registers_when_the_data_are_cleared() -> None:
+    for name, kind in (("commercial", "BLOCK_END_READ"), ("bcd-1997", "BLOCK_END_PULSE")):
+        bench = Bench(PROFILES[name])
+        bench.wait(30 * HOUR_US)
+        assert run(bench, 3)[0] == 0
+        bench.wait(3 * HOUR_US)
+        tables = bench.snapshot()
+        block = tables[64].LP_DATA_SET1[tables[63].LP_STATUS_SET1.LAST_BLOCK_ELEMENT]
+        ends = [reading[kind] for reading in block.END_READINGS]
+        if kind == "BLOCK_END_READ":
+            assert any(ends) and ends == tables[23].TOT_DATA_BLOCK.SUMMATIONS
+        else:
+            rows = [interval.INT_DATA for interval in block.LP_INT]
+            assert any(ends) and [sum(channel) for channel in zip(*rows, strict=True)] == ends
+
+
 def test_a_second_demand_reset_within_the_exclusion_is_refused() -> None:
     bench = Bench(TOU)
     bench.wait(3 * HOUR_US)
