@@ -110,7 +110,11 @@ class _Visit:
 
     @property
     def _session(self) -> Session | None:
-        return self._desk.sessions.get(self._message.calling, self._now_us)
+        """Give the caller's session; none of whoever else claims the title, with another key."""
+        session = self._desk.sessions.get(self._message.calling, self._now_us)
+        if session is None or session.key_id != self._message.key_id:
+            return None
+        return session
 
     def service(self, octets: bytes) -> bytes | Task:
         """Give the answer to one service, or the task."""
@@ -141,7 +145,9 @@ class _Visit:
     def _logon(self, request: NetworkLogon) -> bytes:
         message, sessions = self._message, self._desk.sessions
         self._barred = ResponseCode.isss
-        if message.calling is None or message.group or self._session is not None:
+        if message.calling is None or message.group:
+            return bytes([ResponseCode.isss])
+        if sessions.get(message.calling, self._now_us) is not None:
             return bytes([ResponseCode.isss])
         security = None
         if message.key_id is not None and message.iv is not None:

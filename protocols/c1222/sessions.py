@@ -28,6 +28,11 @@ class Session:
     last_id: int = -1
     rights: object = None
 
+    @property
+    def key_id(self) -> int | None:
+        """Give the id of the key that the logon was secured with; None of one in clear."""
+        return self.security[0] if self.security is not None else None
+
 
 class SessionTable:
     """At most ``capacity`` sessions, by the caller's absolute title."""

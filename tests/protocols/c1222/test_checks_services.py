@@ -10,7 +10,7 @@ from protocols.c1222.dissection import dissect
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import decode_identification
 from protocols.c1222.node import MessageRejected, NodeSettings, ResponseArrived, TransactionFailed
-from protocols.c1222.security import MAX_SERVICES
+from protocols.c1222.security import MAX_SERVICES, EaxPrime
 from protocols.c1222.services import (
     TRACE,
     Disconnect,
@@ -248,6 +248,22 @@ def test_rights_of_a_message_without_session_end_with_it() -> None:
     talk = Talk()
     assert codes(talk.ask([SECURITY, WRITE])) == [0, 0]
     assert codes(talk.ask([WRITE])) == [3]
+
+
+@pytest.mark.parametrize("key_id", [6, None])
+def test_rights_of_a_session_are_no_others_who_claim_its_title(key_id: int | None) -> None:
+    talk = Talk()
+    talk.ring.ciphers[6] = EaxPrime(bytes(16))
+    assert codes(talk.ask([LOGON, SECURITY])) == [0, 0]
+    other = lock(cipher=EaxPrime(bytes(16)), key_id=6) if key_id is not None else None
+    for number, services in enumerate([[WRITE], [SECURITY], [LOGON]]):
+        talk.offer(request(services, 500 + number, other))
+    assert talk.tables.images[3] == bytes(5)
+    assert codes(talk.ask([WRITE])) == [0], "who has logged on goes on"
+    talk.tables.images[3] = bytes(5)
+    assert codes(talk.ask([LOGOFF, LOGON])) == [0, 0]
+    talk.offer(request([SECURITY], 600, other))
+    assert codes(talk.ask([WRITE])) == [3], "the password of another's message"
 
 
 def test_there_are_as_many_sessions_as_identify_says() -> None:
