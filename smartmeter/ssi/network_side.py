@@ -39,7 +39,7 @@ from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite
+from protocols.psem.services import FullWrite, IndexWrite, OffsetWrite
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited
@@ -65,6 +65,8 @@ FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 REGISTER_TIMEOUT_US = 15 * US_PER_S
 #: Requests without an answer in time whose answer still counts when it comes.
 MAX_LATE = 8
+#: The module's keys, and passwords and keys of its meter.
+_SECRETS = frozenset((DEFAULT_BASE + SsiTable.KEYS, 42, 45, 46))
 
 
 @dataclass(frozen=True)
@@ -341,10 +343,12 @@ class NetworkSide:
     def _of_the_network(self, item: bytes | Task, sealed: bool, now_us: int) -> bytes | Task:
         """Answer what concerns the node and not its tables: which way, and leave.
 
-        A key that was not ``sealed`` on its way is nobody's.
+        A key or password that was not ``sealed`` on its way is nobody's.
         """
         match item.request if isinstance(item, Task) else None:
-            case FullWrite(table) if table == DEFAULT_BASE + SsiTable.KEYS and not sealed:
+            case FullWrite(table) | OffsetWrite(table) | IndexWrite(table) if (
+                table in _SECRETS and not sealed
+            ):
                 return bytes([ResponseCode.isc])
             case Trace() as asked:
                 return answer_of_node(asked, self._factory.title)

@@ -28,6 +28,7 @@ from protocols.psem.services import (
     IndexRead,
     Logoff,
     OffsetRead,
+    OffsetWrite,
 )
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
@@ -436,17 +437,23 @@ def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
     assert street.device.module.parts.keys.sending == 1
 
 
-def test_a_key_that_everybody_could_read_on_its_way_is_refused() -> None:
+def test_keys_and_passwords_that_everybody_could_read_on_their_way_are_refused() -> None:
     street = provisioned()
     image = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 1, "ROLE": 0, "KEY": bytes(16)})
-    services = [own_write(SsiTable.KEYS, image), own_read(SsiTable.MODULE_STATUS)]
+    services = [
+        own_write(SsiTable.KEYS, image),
+        encode_request(OffsetWrite(42, 0, b"OPEN")),
+        encode_request(FullWrite(45, bytes(16))),
+        own_read(SsiTable.MODULE_STATUS),
+    ]
     number = street.host.node.request(
         services, FACTORY.title, "link", street.world.now_us, key_id=0, mode=AUTHENTICATED
     )
     street.run(60)
-    refused, status = street.host.answers[number]
-    assert refused == b"\3" and status[0] == 0
+    *refused, status = street.host.answers[number]
+    assert refused == [b"\3"] * 3 and status[0] == 0
     assert street.device.module.parts.keys.sending == 0
+    assert street.ask(encode_request(OffsetWrite(42, 0, b"OPEN"))) == [b"\0"], "in ciphertext"
 
 
 def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() -> None:
