@@ -110,20 +110,20 @@ def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Scrip
     """
     quirks = quirks or Quirks()
     identification = yield from _identify(settings, quirks)
-    bauds, negotiate = settings.bauds, settings.negotiate
+    offer = settings.bauds if settings.negotiate else None
     while True:
         try:
-            yield from _log_on(settings, bauds if negotiate else None, quirks)
+            yield from _log_on(settings, offer, quirks)
             break
         except LinkError as error:
-            unanswered = isinstance(error, NotAnswered) and negotiate
-            if not (bauds or unanswered):
+            may_lack_negotiate = offer is not None and isinstance(error, NotAnswered)
+            if not (offer or may_lack_negotiate):
                 raise
-            # The meter may be at another speed than we are: it is in Base after a while (Q10).
-            quirks.note(Quirk.BAUD_CHANGE_FAILED if bauds else Quirk.SERVICE_MISSING)
+        # The meter may be at another speed than we are: it is in Base after a while (Q10).
+        quirks.note(Quirk.BAUD_CHANGE_FAILED if offer else Quirk.SERVICE_MISSING)
         yield Pause(TRAFFIC_PAUSE_US)
         identification = yield from _identify(settings, quirks)
-        negotiate, bauds = bool(bauds), ()  # first without a speed, then not at all
+        offer = () if offer else None  # first without a speed, then not at all
     accepted = None
     if settings.password is not None:
         accepted = yield from prove(settings.password, settings.padding, quirks)
@@ -162,10 +162,10 @@ def _end_session_at(baud: int) -> Script[None]:
         yield Speed(START_BAUD)  # nobody is there either
 
 
-def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quirks) -> Script[None]:
+def _log_on(settings: LogonSettings, offer: tuple[int, ...] | None, quirks: Quirks) -> Script[None]:
     """Negotiate with these speeds on offer (None: not at all), and log on."""
-    if bauds is not None:
-        codes = tuple(BAUD_CODES[baud] for baud in bauds)
+    if offer is not None:
+        codes = tuple(BAUD_CODES[baud] for baud in offer)
         response = yield Negotiate(settings.packet_octets, settings.packets, codes)
         if response.code == ResponseCode.sns:
             quirks.note(Quirk.SERVICE_MISSING)
@@ -174,7 +174,7 @@ def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quir
 
 
 def asked(request: Request) -> Script[Response]:
-    """Ask for a step of a log-on; SessionEnded where the meter has given up the one before it."""
+    """Ask for a step of a log-on; SessionOver where the meter has given up the one before it."""
     response = yield request
     if response.code in SESSION_LOST:
         raise _ended(response.code)
@@ -205,7 +205,7 @@ def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | No
 
 
 def _fills(octets: int, padding: Padding, quirks: Quirks) -> tuple[bytes, ...]:
-    """Give what a password of so many octets is filled up with, first what was right last."""
+    """Give what to fill a password of so many octets up with, in turn; what worked last first."""
     if padding is not Padding.AUTO:
         return (SPACES if padding is Padding.SPACES else NULS,)
     if Quirk.PADDING in quirks.assume:
@@ -237,21 +237,15 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
     or has forgotten it (isss).  A write that may have been carried out is never repeated:
     OutcomeUnknown.
     """
-    for left in range(RESUMES, -1, -1):
+    for _ in range(RESUMES):
         try:
             return (yield from work())
         except OutcomeUnknown:
             raise
         except LinkError:
-            if not left:
-                raise
             yield Pause(REOPEN_PAUSE_US)
         except ServiceRefused as refusal:
             if refusal.code not in SESSION_LOST:
-                raise
-            if not left:
-                if (yield from _is_over(refusal.code)):
-                    raise _ended(refusal.code) from refusal
                 raise
             yield from _terminate()
         try:
@@ -260,7 +254,12 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
             raise SessionEnded(
                 f"the session was lost, and no new one begins: {refusal}"
             ) from refusal
-    raise AssertionError("the last attempt returns or raises")
+    try:
+        return (yield from work())
+    except ServiceRefused as refusal:
+        if refusal.code in SESSION_LOST and (yield from _is_over(refusal.code)):
+            raise _ended(refusal.code) from refusal
+        raise
 
 
 def _terminate() -> Script[None]:
@@ -271,7 +270,7 @@ def _terminate() -> Script[None]:
 
 
 def in_session(script: Script[T]) -> Script[T]:
-    """Run a script of one session; SessionEnded where a refusal only says that it is over.
+    """Run a script of one session; SessionOver where a refusal only says that it is over.
 
     On a bad line a meter may have given the session up, and its rno or isss tells nothing of the
     table that was asked for.  One that still answers to something else refuses that one thing.
@@ -280,9 +279,9 @@ def in_session(script: Script[T]) -> Script[T]:
 
 
 def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Script[T]:
-    """Run a script, each of whose steps goes through ``ask``, which is one too.
+    """Run a script whose steps are asked for by another, ``ask``: it may add what it likes.
 
-    What ``ask`` raises of the protocol (ProtocolError) is raised where the script waits.
+    A ProtocolError of ``ask`` is raised where the script waits.
     """
     try:
         step = next(script)
@@ -301,7 +300,7 @@ def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Scri
 
 
 def _within(step: Step) -> Script[Response]:
-    """Ask for a step within a session; SessionEnded where that is over."""
+    """Ask for a step within a session; SessionOver where that is over."""
     answer = yield step
     if answer.code in SESSION_LOST and (yield from _is_over(answer.code)):
         raise _ended(answer.code)
@@ -309,6 +308,7 @@ def _within(step: Step) -> Script[Response]:
 
 
 def _is_over(code: int) -> Script[bool]:
+    """Tell whether a refusal says that the session is over, and not that one thing is refused."""
     if code == ResponseCode.rno:
         return True
     again = yield FullRead(1)

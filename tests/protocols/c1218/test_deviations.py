@@ -8,12 +8,12 @@ import pytest
 
 from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
-from protocols.c1218.scripts import Padding, prove
+from protocols.c1218.scripts import LogonSettings, Padding, open_session, prove
 from protocols.datalink.link import Collision, Link, MessageReceived
 from protocols.datalink.packet import TOGGLE, Packet
-from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused
+from protocols.errors import LinkError, NotAnswered, OutcomeUnknown, ServiceRefused
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Response
+from protocols.psem.services import Identify, Logon, Response
 from protocols.quirks import Quirk, Quirks
 from tests.protocols.c1218.deviations import (
     CONTRADICTION,
@@ -135,6 +135,16 @@ def test_a_password_wanted_with_nuls_is_given_with_spaces_to_a_meter_that_wants_
             request = script.send(Response(0 if right else ResponseCode.err))
     assert end.value.value is True and tried == [b"secret".ljust(20, b"\0"), b"secret".ljust(20)]
     assert not quirks.on(Quirk.PADDING)
+
+
+def test_a_session_that_did_not_negotiate_tells_nothing_of_speeds_when_it_fails() -> None:
+    quirks = Quirks()
+    script = open_session(LogonSettings(bauds=(9600,), negotiate=False), quirks)
+    assert next(script) == Identify()
+    assert isinstance(script.send(Response(ResponseCode.ok, b"\0\1\0\0")), Logon)
+    with pytest.raises(NotAnswered):
+        script.throw(NotAnswered("silence"))
+    assert not quirks.met
 
 
 def holds_of_a_pair(pair: frozenset[Quirk]) -> None:
