@@ -8,7 +8,8 @@ the day before goes on.
 A date is done once, however often the clock shows it.  After an outage the
 dates that were missed take effect together.  A clock that was set takes season,
 daylight saving and tier of its new date; a season that it does not leave by that
-stays as it was commanded or armed.  Resets and self-reads of the dates in
+stays as it was commanded or armed; so does what the next date did, when the clock
+goes back over its beginning.  Resets and self-reads of the dates in
 between are not made up for.
 """
 
@@ -33,7 +34,11 @@ MAX_MISSED_DAYS = 400
 
 @dataclass
 class TimeState:
-    """What is in force; ``day`` counts local dates since 1970, the last one that was done."""
+    """What is in force; ``day`` counts local dates since 1970, the one that the clock has come to.
+
+    ``acted`` is the last one of which resets and self-reads were done: the next
+    after ``day`` where the clock was set back over its beginning.
+    """
 
     season: int = 0
     armed_season: int | None = None
@@ -42,6 +47,7 @@ class TimeState:
     demand_tier: int = 0
     carried: tuple[int, int] = (0, 0)
     day: int = 0
+    acted: int = 0
     dst_on: bool = False
 
 
@@ -90,6 +96,8 @@ class TimeOfUse:
             state.special = self._special(today)
             state.carried = self._tiers_at_end(today - timedelta(days=1))
         state.day = (self._date(utc_s) - _EPOCH_DAY).days
+        if state.acted != state.day + 1:
+            state.acted = state.day
         self.move_tier(utc_s)
 
     def clock_set(self, utc_s: int) -> None:
@@ -194,8 +202,8 @@ class TimeOfUse:
         today = (self._date(utc_s) - _EPOCH_DAY).days
         season, special, dst = None, None, None
         reset = read = False
-        midnight = today > state.day
-        if midnight:
+        midnight = today > max(state.day, state.acted)
+        if today > state.day:
             state.carried = (state.summation_tier, state.demand_tier)
         for number in range(max(state.day + 1, today - MAX_MISSED_DAYS), today + 1):
             day = _EPOCH_DAY + timedelta(days=number)
@@ -203,11 +211,13 @@ class TimeOfUse:
             for action in self._plan.actions(day) if self._plan is not None else ():
                 season = action.season if action.season is not None else season
                 state.special = action.special if action.special is not None else state.special
-                reset, read = reset or action.demand_reset, read or action.self_read
+                if number > state.acted:
+                    reset, read = reset or action.demand_reset, read or action.self_read
             if number < today:
                 dst = self._missed_dst(day, dst)
             special = state.special if state.special != NO_SPECIAL else None
             state.day = number
+        state.acted = max(state.acted, today)
         dst = self._switch_dst(utc_s, dst)
         return Due(season, reset, read, special, dst, midnight)
 
