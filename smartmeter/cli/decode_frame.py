@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ansi_tables.rendering import text_shown
 from smartmeter.cli.file_name import FILE_OR_INPUT, FILE_THERE
 from smartmeter.cli.frame_error import FrameError
 
@@ -129,6 +130,11 @@ def say(shown: dict[str, Any]) -> None:
         for service in value:
             rest = dict(service)
             title = f"{rest.pop('code')} {rest.pop('service', rest.pop('response', ''))}"
-            click.echo(f"{title:24s}  " + "  ".join(f"{k}={v}" for k, v in rest.items()))
+            click.echo(f"{title:24s}  " + "  ".join(f"{k}={_text(v)}" for k, v in rest.items()))
     if not shown["ok"]:
         click.echo(f"not to be processed: {shown.get('detail', shown['reason'])}", err=True)
+
+
+def _text(value: object) -> str:
+    """Give a value in one line; names and passwords are what the sender likes."""
+    return text_shown(value) if isinstance(value, str) else str(value)

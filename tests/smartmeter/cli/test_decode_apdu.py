@@ -10,6 +10,7 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, Lock, build_apdu
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import NetworkLogon, encode_service
 from smartmeter.cli.frame_c1222 import decode_frame, make_context
 from smartmeter.cli.frame_error import FrameError
 from smartmeter.cli.known_keys import read_keys
@@ -43,6 +44,14 @@ def test_a_message_decodes_as_published_or_is_refused_with_its_word(
         assert message["expect"] == "reject" and error.reason == message["reason"]
     else:
         assert message["expect"] == "accept" and decoded == message["decoded"]
+
+
+def test_a_name_in_a_frame_cannot_command_the_terminal() -> None:
+    logon = encode_service(NetworkLogon(2, b"\x1b[2J\x9b\r\n  ", 60))
+    octets = build_apdu(Envelope(1, METER, HOST), [logon], None)
+    done = smartmeter("decode", "frame", "--protocol", "c1222", octets.hex())
+    assert done.returncode == 0 and "user=\\x1b[2J\\x9b" in done.stdout
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
 
 
 def test_the_verb_prints_json_and_its_status_tells(tmp_path: Path) -> None:
