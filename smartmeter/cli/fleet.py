@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
+from typing import TextIO
 
 import click
 
@@ -121,18 +122,25 @@ def _draw(name: str, text: str) -> None:
     if name == "-":
         click.echo(text, nl=False)
         return
-    with open_to_write("--dot", name) as file:
+    with _writing("--dot", name) as file:
         file.write(text)
 
 
 @contextmanager
 def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
-    """Give where lines go while a fleet runs; what is wrong with the file is the file's error."""
+    """Give where lines go while a fleet runs."""
     if name is None:
         yield lambda line: None
         return
+    with _writing("--trace", name) as file:
+        yield lambda line: print(line, file=file)
+
+
+@contextmanager
+def _writing(option: str, name: str) -> Iterator[TextIO]:
+    """Give a file to write; what is wrong with it is the file's error."""
     try:
-        with open_to_write("--trace", name) as file:
-            yield lambda line: print(line, file=file)
+        with open_to_write(option, name) as file:
+            yield file
     except OSError as error:
-        raise click.ClickException(f"--trace {name}: {error.strerror}; free some space") from error
+        raise click.ClickException(f"{option} {name}: {error.strerror}; free some space") from error

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Work below this needs no line.
 SHOW_AFTER_S = 2.0
+TABLE_WIDTH = 80
 
 
 class WorkProgress:
@@ -85,7 +86,10 @@ class CountedProgress:
 
 
 def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a table of figures as text, as wide as the terminal at the most."""
+    """Give a table of figures as text, of 80 characters at the most.
+
+    On a terminal that is not as wide its lines go on below: no figure is left out.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -95,7 +99,7 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
         drawn.add_column(heading, justify="right")
     for row in rows:
         drawn.add_row(*row)
-    console = Console()
+    console = Console(width=TABLE_WIDTH)
     with console.capture() as shown:
         console.print(drawn)
     return shown.get()

@@ -215,6 +215,14 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
     assert not done.output
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("option", ["--dot", "--trace"])
+def test_a_disk_that_is_full_is_told_of_the_file_that_was_asked_for(option: str) -> None:
+    line = ("fleet", "--meters", "1", "--days", "1", "--quiet", option, "/dev/full")
+    done = CliRunner().invoke(group, line)
+    assert done.exit_code == 1 and f"{option} /dev/full: No space left" in done.output
+
+
 @pytest.mark.parametrize(
     "line",
     [
