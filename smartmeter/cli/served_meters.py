@@ -13,7 +13,6 @@ from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.logon import call_key, environment_password
 from smartmeter.cli.state_folder import claim
-from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -74,7 +73,8 @@ def served_meter(options: ServedOptions, number: int) -> Served:
     kind = EditableMeter if options.controlled else Meter
     meter = kind(settings, _memory(folder, calendar), calendar, now_us)
     meter.expire(monotonic_us())
-    public = " ".join(map(str, sorted(PUBLIC_TABLES)))
+    rules = meter.access.rules
+    public = " ".join(str(n) for n in meter.profile.used if rules.of(n).anyone_reads)
     text = f"meter {settings.serial}; {_passwords()}; public: {public}"
     return _served(meter, text, settings.serial, calendar, options)
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +15,16 @@ import pytest
 
 from ansi_tables import Context, Snapshot, image_to_json, layout_for
 from ansi_tables.procedures import Initiate, encode_initiate
-from protocols.transports.pump import MeterPort, open_meter
+from protocols.errors import ServiceRefused
+from protocols.transports.memory import MachinePort
+from protocols.transports.pump import MeterPort, monotonic_us, open_meter
 from protocols.transports.recording import ReplayPort
 from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.cli import overview
+from smartmeter.cli.served_meters import ServedOptions, served_meter
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from tests.smartmeter.cli.served import assert_one_clear_error, meter_process, smartmeter
 
 EIGHT = ("0", "1", "3", "5", "23", "52", "64")
@@ -44,6 +49,20 @@ def test_a_pty_serves_the_tables_and_the_password_decides_which(tmp_path: Path) 
     assert 23 in shown["0"]["fields"]["STD_TBLS_USED"]
     assert shown["52"]["fields"]["CLOCK_CALENDAR"]["iso"].startswith("20")
     assert not Path(link).exists()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_the_ready_line_calls_public_is_all_that_anybody_may_read(profile: str) -> None:
+    options = ServedOptions(profile, 1, "", None, None, "", None, False, False)
+    served = served_meter(options, 0)
+    public = {int(number) for number in served.text.partition("public: ")[2].split()}
+    read = set()
+    with MeterPort(MachinePort(served.machine, monotonic_us)) as meter:
+        for number in range(100):
+            with suppress(ServiceRefused):
+                meter.read(number)
+                read.add(number)
+    assert public == read
 
 
 def test_a_meter_keeps_its_memory_and_its_clock_over_kill_9(tmp_path: Path) -> None:
