@@ -46,6 +46,16 @@ COME_AGAIN_US = 1000 * US_PER_S
 #: Who stays silent is looked after again when more was due.
 LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
+#: What a person may order of one meter by its kind alone.
+OF_ONE_METER = (
+    Kind.READ,
+    Kind.DEMAND_RESET,
+    Kind.PROVISION,
+    Kind.PING,
+    Kind.TRACE,
+    Kind.WITHDRAW,
+    Kind.KEY,
+)
 
 
 class Orders:
@@ -74,19 +84,19 @@ class Orders:
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for; SettingsError when it cannot be."""
         base = self._base(esn)
-        scripts = self._scripts(base)
         self.want_able(esn, kind)
         if (
-            kind not in (*scripts, Kind.KEY)
+            kind not in OF_ONE_METER
             or self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
         ):
-            raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
+            remedy = f"choose of {', '.join(OF_ONE_METER)}"
+            raise SettingsError(esn, f"no {kind} of this SmartMeter", remedy)
         if kind is Kind.WITHDRAW:
             self.cancel(self.of_people(Kind.UPGRADE, [esn]), requested_by)
         if kind is Kind.KEY:
             number = self.change_key(esn, requested_by)
         else:
-            number = self.submit(esn, kind, requested_by, scripts[kind])
+            number = self.submit(esn, kind, requested_by, self._scripts(base)[kind])
         if number is None:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number

@@ -243,6 +243,9 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
         jobs = "/api/meters/SM000001/jobs"
         for body in (b"", b"{", b'{"kind": "explode"}', b'{"kind": 5}', b"\xff" * 10):
             assert (await client.post(jobs, content=body)).status_code == 400, body
+        for kind in ("explode", "poll"):
+            refused = (await client.post(jobs, json={"kind": kind})).json()["error"]
+            assert refused.endswith("trace, withdraw upgrade, change key"), refused
         as_json = {"Content-Type": "application/json"}
         for body in (b"{", b"\xff" * 10):
             answer = await client.post(jobs, content=body, headers=as_json)
