@@ -21,7 +21,7 @@ def set_members(record: Any, assignments: tuple[str, ...]) -> Any:
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals:
+        if not equals or not path:
             raise click.UsageError(f"{assignment!r}: write PATH=VALUE")
         record = _replaced(record, path.split("."), text, path)
     return record
@@ -37,7 +37,11 @@ def _replaced(record: Any, steps: list[str], text: str, path: str) -> Any:
         return items
     if isinstance(record, dict) and step in record:
         return {**record, step: _replaced(record[step], rest, text, path)}
-    names = ", ".join(record) if isinstance(record, dict) else "no members"
+    names = "nothing in it"
+    if isinstance(record, dict):
+        names = ", ".join(record)
+    elif isinstance(record, list | tuple) and record:
+        names = f"0 to {len(record) - 1}"
     raise click.UsageError(f"{path}: there is no {step}; there is {names}")
 
 

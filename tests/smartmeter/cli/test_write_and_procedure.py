@@ -193,6 +193,23 @@ def test_a_decimal_takes_the_place_of_a_register_that_was_never_set_exactly() ->
     assert set_members(unset, ("VALUE=85",)) == {"VALUE": 85}
 
 
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("=1", "'=1': write PATH=VALUE"),
+        ("LIST.2=1", "LIST.2: there is no 2; there is 0 to 1"),
+        ("NAME=1", "NAME: there is no NAME; there is LIST"),
+        ("LIST.0.A=1", "LIST.0.A: there is no A; there is nothing in it"),
+    ],
+)
+def test_a_member_that_is_not_there_is_answered_with_those_that_are(
+    assignment: str, told: str
+) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        set_members({"LIST": [1, 2]}, (assignment,))
+    assert refused.value.message == told
+
+
 def test_a_table_is_named_in_any_of_the_ways_in_which_it_is_printed() -> None:
     for number in (0, 23, 2053, 4109, 6147, 8193, 12289):
         assert table_number(name_of(number)) == table_number(str(number)) == number
