@@ -8,9 +8,8 @@ the day before goes on.
 A date is done once, however often the clock shows it.  After an outage the
 dates that were missed take effect together.  A clock that was set takes season,
 daylight saving and tier of its new date; a season that it does not leave by that
-stays as it was commanded or armed; so does what the next date did, when the clock
-goes back over its beginning.  Resets and self-reads of the dates in
-between are not made up for.
+stays as it was commanded or armed.  Resets and self-reads of the dates in between
+are not made up for, and not done again when the clock goes back over midnight.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ MAX_MISSED_DAYS = 400
 class TimeState:
     """What is in force; ``day`` counts local dates since 1970, the one that the clock has come to.
 
-    ``acted`` is the last one of which resets and self-reads were done: the next
-    after ``day`` where the clock was set back over its beginning.
+    ``acted`` is the last one of which resets and self-reads were done: the one
+    after ``day`` when the clock was set back over midnight.
     """
 
     season: int = 0
@@ -96,7 +95,7 @@ class TimeOfUse:
             state.special = self._special(today)
             state.carried = self._tiers_at_end(today - timedelta(days=1))
         state.day = (self._date(utc_s) - _EPOCH_DAY).days
-        if state.acted != state.day + 1:
+        if state.acted > state.day + 1:
             state.acted = state.day
         self.move_tier(utc_s)
 

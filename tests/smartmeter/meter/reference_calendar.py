@@ -41,7 +41,7 @@ class ReferenceCalendar:
         self.dst = self.season = 0
         self.armed: int | None = None
         self.special = NO_SPECIAL
-        self.done = date.min
+        self.done = self.acted = date.min
         self.carried = self.in_force = (0, 0)
         self.use(tables)
 
@@ -130,6 +130,7 @@ class ReferenceCalendar:
         self.season = self.by_dates(today)
         self.special = self._special(today)
         self.done = today
+        self.acted = today if self.acted - today > DAY else self.acted
         yesterday = today - DAY
         plan = self._schedule(yesterday, self.by_dates(yesterday), self._special(yesterday))
         self.carried = self._tiers(plan, 24 * 60, (0, 0))
@@ -156,20 +157,22 @@ class ReferenceCalendar:
     def step(self, utc_s: int) -> Asked:
         """Do what the dates up to now have, each once."""
         today, asked = self.local(utc_s).date(), Asked()
-        asked.midnight = today > self.done
-        if asked.midnight:
+        asked.midnight = today > self.done and today > self.acted
+        if today > self.done:
             self.carried = self.in_force
         while self.done < today:
             self.done += DAY
             self.special = self._special(self.done)
             for control, reset, read in self.actions(self.done):
                 asked.season = control - 3 if 3 <= control <= 18 else asked.season
-                asked.reset, asked.read = asked.reset or reset, asked.read or read
+                if self.done > self.acted:
+                    asked.reset, asked.read = asked.reset or reset, asked.read or read
                 missed = control in (DST_ON, DST_OFF) and self.done < today
                 if missed and self.dst != (control == DST_ON):
                     self.dst = int(control == DST_ON)
                     asked.dst = bool(self.dst)
             asked.special = self.special if self.special != NO_SPECIAL else None
+        self.acted = max(self.acted, today)
         asked.read = bool(asked.read and self.flags1["TOU_SELF_READ_FLAG"])
         switched = self._switch(utc_s)
         asked.dst = asked.dst if switched is None else switched

@@ -207,6 +207,25 @@ def test_an_armed_season_is_given_up_when_the_calendar_returns_to_the_one_in_for
     assert bench.snapshot()[55].STATUS.SEASON == 0
 
 
+def test_a_date_that_the_clock_comes_to_again_is_read_and_reset_once() -> None:
+    """The first of March, for which this meter's calendar has both."""
+    eve_s = int(datetime(2026, 3, 1, 4, 59, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=eve_s * US_PER_S)
+    program(bench, 13, RESET_EXCLUSION=0)
+    for back_s in (3, 20 * 3600, 0):
+        bench.wait(2 * MINUTE_US)
+        tables = bench.snapshot()
+        assert tables[23].NBR_DEMAND_RESETS == tables[26].NBR_VALID_ENTRIES == 1
+        utc_us = (eve_s + 57) * US_PER_S - back_s * US_PER_S
+        bench.meter.set_clock(utc_us, bench.now_us)
+        assert bench.snapshot()[52].CLOCK_CALENDAR.value.day == 28
+        bench.wait(back_s * US_PER_S)
+    april_us = int(datetime(2026, 4, 1, 3, 59, tzinfo=UTC).timestamp()) * US_PER_S
+    bench.meter.set_clock(april_us, bench.now_us)
+    bench.wait(2 * MINUTE_US)
+    assert bench.snapshot()[23].NBR_DEMAND_RESETS == 2
+
+
 @pytest.mark.parametrize("armed", [0, 1])
 def test_a_clock_set_within_a_season_of_the_calendar_leaves_the_season_as_it_was(
     armed: int,
