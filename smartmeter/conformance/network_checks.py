@@ -274,6 +274,8 @@ def _code(bench: NetworkBench, octets: bytes, request: bytes) -> int:
 
 
 def _table(item: bytes) -> bytes:
+    if item[0] == ResponseCode.isc:
+        raise NotApplicable("the node gives ST-00 to nobody without a password")
     data = _want(item, ResponseCode.ok)
     try:
         return decode_blocks(data)

@@ -7,17 +7,28 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from protocols.c1222.access import Rights
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.server import Refused
 from protocols.c1222.stream import ApduStream
+from protocols.psem.codes import ResponseCode
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.conformance import command
 from smartmeter.conformance.network_bench import NetworkBench, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Verdict
-from tests.protocols.c1222.conversation import KEY, KEY_ID, METER, PASSWORD, VECTOR_UTC_S, Talk
+from tests.protocols.c1222.conversation import (
+    KEY,
+    KEY_ID,
+    METER,
+    PASSWORD,
+    VECTOR_UTC_S,
+    Tables,
+    Talk,
+)
 from tests.protocols.transports.test_network_meter import by_datagrams, device
 
 Change = Callable[[bytes], bytes]
@@ -28,9 +39,11 @@ class MemoryLine:
 
     is_stream = True
 
-    def __init__(self, asked: Change, said: Change, closes: bool, anew: bool) -> None:
+    def __init__(
+        self, asked: Change, said: Change, closes: bool, anew: bool, tables: Tables | None
+    ) -> None:
         self._asked, self._said, self._closes, self._anew = asked, said, closes, anew
-        self._talk = Talk(NodeSettings())
+        self._talk = Talk(NodeSettings(), tables=tables)
         self.close()
 
     def close(self) -> None:
@@ -59,8 +72,9 @@ def found(
     closes: bool = True,
     anew: bool = False,
     key: bytes = KEY,
+    tables: Tables | None = None,
 ) -> dict[str, Verdict]:
-    line, keys = MemoryLine(asked, said, closes, anew), {KEY_ID: EaxPrime(key)}
+    line, keys = MemoryLine(asked, said, closes, anew, tables), {KEY_ID: EaxPrime(key)}
     bench = NetworkBench(line, METER, lambda: 0, lambda: VECTOR_UTC_S, 1, keys, PASSWORD, 2)
     results = run_network(bench, NETWORK_CHECKS, {}, lambda result: None)
     return {result.check: result.verdict for result in results}
@@ -115,6 +129,21 @@ def test_a_key_that_is_not_the_nodes_is_blamed_on_no_node(asked: Change) -> None
     verdicts = found(asked=asked, key=bytes(16))
     assert not [check for check, verdict in verdicts.items() if verdict.failed], verdicts
     assert verdicts["C37"] is verdicts["C22"] is Verdict.NOT_APPLICABLE
+
+
+class Locked(Tables):
+    """A device that tells nothing without its password."""
+
+    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+        if rights != "master":
+            raise Refused(ResponseCode.isc)
+        return super().read(table, rights, now_us)
+
+
+def test_a_node_whose_tables_take_a_password_is_not_blamed_for_it() -> None:
+    verdicts = found(tables=Locked())
+    assert not [check for check, verdict in verdicts.items() if verdict.failed], verdicts
+    assert verdicts["C30"] is verdicts["C37"] is Verdict.NOT_APPLICABLE
 
 
 def test_the_verb_tests_a_node_and_writes_its_report(tmp_path: Path) -> None:
