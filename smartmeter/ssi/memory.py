@@ -201,8 +201,9 @@ class Memory:
     meter_lost: bool = False
     #: Last due time that was run, by schedule number.
     marks: dict[str, int] = field(default_factory=dict)
-    #: When each of those schedules is due, in the members of SCHEDULES that say so.
+    #: When each of those schedules is due, in the members of SCHEDULES that say so; and its task.
     marked: dict[str, list[int]] = field(default_factory=dict)
+    marked_tasks: dict[str, int] = field(default_factory=dict)
     #: Runs that the TMS has asked for out of turn and that are not done: schedule, when, and the
     #: task that it had.
     orders: list[list[int]] = field(default_factory=list)

@@ -63,12 +63,19 @@ def _are_same(before: Sequence[int], now: Sequence[int]) -> bool:
 class Scheduler:
     """Knows the schedules and the last due time of each that was run.
 
-    ``marks`` maps a number to that time, ``marked`` to when that schedule is due.
+    ``marks`` maps a number to that time, ``marked`` to when that schedule is due, and
+    ``marked_tasks`` to what it does.
     """
 
-    def __init__(self, identity: str, marks: dict[str, int], marked: dict[str, list[int]]) -> None:
+    def __init__(
+        self,
+        identity: str,
+        marks: dict[str, int],
+        marked: dict[str, list[int]],
+        marked_tasks: dict[str, int],
+    ) -> None:
         self._identity = identity
-        self._marks, self._marked = marks, marked
+        self._marks, self._marked, self._marked_tasks = marks, marked, marked_tasks
         self._schedules: dict[int, Mapping[str, Any]] = {}
         self._recurrences: dict[int, Recurrence] = {}
         self._delays_s: dict[int, int] = {}
@@ -83,7 +90,11 @@ class Scheduler:
         self._retry: dict[int, tuple[int, int]] = {}
 
     def configure(self, schedules: Sequence[Mapping[str, Any]], zone: Zone, utc_s: int) -> None:
-        """Take the schedules; a new one, and one that is due at other times, counts from now on."""
+        """Take the schedules; a new one counts from now on.
+
+        So does one that is due at other times, or has another task: what was missed of the one
+        before under its number is not made up for as what this one does.
+        """
         enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
         self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
         self._recurrences = {n: recurrence(one, zone) for n, one in self._schedules.items()}
@@ -93,12 +104,19 @@ class Scheduler:
         }
         self._next_s, self._quiet_until_s = {}, 0
         times = {str(n): [int(one[name]) for name in TIMES] for n, one in self._schedules.items()}
+        tasks = {str(number): int(one["TASK"]) for number, one in self._schedules.items()}
         for mark in list(self._marks):
             # A version before this one did not keep what its marks are of.
-            if mark not in times or not _are_same(self._marked.get(mark, times[mark]), times[mark]):
+            if (
+                mark not in times
+                or not _are_same(self._marked.get(mark, times[mark]), times[mark])
+                or self._marked_tasks.get(mark, tasks[mark]) != tasks[mark]
+            ):
                 del self._marks[mark]
         self._marked.clear()
         self._marked.update(times)
+        self._marked_tasks.clear()
+        self._marked_tasks.update(tasks)
         self._asked = [run for run in self._asked if self._runs(run.number)]
         self._retry = {n: entry for n, entry in self._retry.items() if self._runs(n)}
         for mark in times:

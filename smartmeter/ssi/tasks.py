@@ -53,7 +53,7 @@ class TaskRunner:
         """``status`` gives the members of the tables that show how the module does."""
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
         self._door, self._status = door, status
-        self.scheduler = Scheduler(esn, memory.marks, memory.marked)
+        self.scheduler = Scheduler(esn, memory.marks, memory.marked, memory.marked_tasks)
         self.clock = ClockCheck(memory.seen, reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory.resets, reporter)
         self.self_reads = SelfReads(memory.resets, reporter)

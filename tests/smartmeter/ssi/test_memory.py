@@ -5,7 +5,7 @@ import json
 from smartmeter.base.nvram import DAMAGED_PAGE, MemoryNvram
 from smartmeter.ssi.memory import MEMORY_PAGE, load_memory
 
-#: All members, as they have stood side by side on the page from the first version on.
+#: All members, as they stand side by side on the page.
 PAGE = {
     "meter": "m0",
     "meter_serial": "m1",
@@ -19,6 +19,7 @@ PAGE = {
     "events_judged": 10,
     "marks": {"1": 900},
     "marked": {"1": [0, 15, 0, 0, 0]},
+    "marked_tasks": {"1": 1},
     "orders": [[2, 1800, 1]],
     "watch": {"1": [True, "05"]},
     "watched": {"1": "23 NBR_DEMAND_RESETS 0"},

@@ -38,7 +38,7 @@ MAX_STEPS = 2000
 
 
 def scheduler(*values: dict[str, Any], utc_s: int = BEGIN_S) -> Scheduler:
-    found = Scheduler("SM000001", {}, {})
+    found = Scheduler("SM000001", {}, {}, {})
     found.configure(list(values), UTC_ZONE, utc_s)
     return found
 
@@ -48,11 +48,11 @@ def test_a_schedule_that_was_changed_just_before_a_power_cut_counts_from_then_on
     marked: dict[str, list[int]] = {}
     later_s = BEGIN_S + 20 * DAY_S
     for day, utc_s, marked_before in ((1, BEGIN_S, marked), (15, later_s, marked)):
-        found = Scheduler("SM000001", marks, marked_before)
+        found = Scheduler("SM000001", marks, marked_before, {})
         found.configure([schedule(KIND=ScheduleKind.MONTHLY, DAY=day)], UTC_ZONE, utc_s)
         assert not found.due(utc_s, 0)
     assert marks == {"1": later_s}
-    same = Scheduler("SM000001", {"1": BEGIN_S}, {})  # as a version before kept it
+    same = Scheduler("SM000001", {"1": BEGIN_S}, {}, {})  # as a version before kept it
     same.configure([schedule(KIND=ScheduleKind.MONTHLY, DAY=15)], UTC_ZONE, later_s)
     assert [run.due_s for run in same.due(later_s, 0)] == [BEGIN_S + 14 * DAY_S]
 
@@ -75,6 +75,21 @@ def test_a_schedule_of_which_only_that_changes_which_does_not_matter_misses_no_r
     due = found.next_utc_s()
     found.configure([one | changes], UTC_ZONE, later_s)
     assert found.next_utc_s() == due and found.due(later_s, 0)
+
+
+def test_what_was_missed_of_a_schedule_is_not_made_up_for_as_what_it_does_from_then_on() -> None:
+    marks: dict[str, int] = {}
+    marked: dict[str, list[int]] = {}
+    tasks: dict[str, int] = {}
+    later_s = BEGIN_S + 3 * DAY_S + HOUR_S
+    daily = schedule(KIND=ScheduleKind.DAILY, TASK=Task.SELF_READ)
+    Scheduler("SM000001", marks, marked, tasks).configure([daily], UTC_ZONE, BEGIN_S)
+    reset = schedule(KIND=ScheduleKind.DAILY, TASK=Task.DEMAND_RESET)
+    for task, due in ((daily, True), (reset, False)):
+        found = Scheduler("SM000001", marks, marked, tasks)  # after a power cut
+        found.configure([task], UTC_ZONE, later_s)
+        assert bool(found.due(later_s, 0)) is due
+    assert found.due(later_s + DAY_S, 0)
 
 
 def run_bounded(street: Street, seconds: int) -> None:
