@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ansi_tables.decades.d06_load_profile import SETS
+from ansi_tables.ssi_tables import Task
 from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
 from smartmeter.ssi.outbox import LOG_SET
 
@@ -24,6 +25,8 @@ MAX_POWER_GAPS = 128
 MAX_GAPS = 64
 #: Events of each kind that the log is expected to tell.
 MAX_EFFECTS = 8
+#: What is asked for of one meter, which it changes, is not done at another.
+OF_ONE_METER = frozenset((Task.DEMAND_RESET, Task.SELF_READ))
 
 
 @dataclass
@@ -227,6 +230,7 @@ class Memory:
         vars(self.resets).update(vars(Resets()))
         vars(self.seen).update(vars(Seen()))
         self.losses.meter_down_s, self.losses.gaps_logged = None, []
+        self.orders = [one for one in self.orders if one[2] not in OF_ONE_METER]
 
     def pages(self) -> dict[str, bytes | None]:
         """Give the change that makes this state durable."""

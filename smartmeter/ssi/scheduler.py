@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,12 +214,17 @@ class Scheduler:
             self._marks[mark] = max(self._marks[mark], run.due_s)
             self._forget(run.number)
 
-    def ask(self, run: Run) -> bool:
-        """Take a run out of turn; False where one that does the same waits, which is enough."""
-        if any(one.schedule == run.schedule for one in self._asked):
-            return False
+    def ask(self, run: Run) -> Run:
+        """Take a run out of turn, or give the one that waits and does the same: it is enough."""
+        for one in self._asked:
+            if one.schedule == run.schedule:
+                return one
         self._asked.append(run)
-        return True
+        return run
+
+    def give_up(self, tasks: Collection[Task]) -> None:
+        """Forget the runs of these tasks that were asked for and wait."""
+        self._asked = [run for run in self._asked if run.schedule["TASK"] not in tasks]
 
     def ended(self, run: Run) -> None:
         """Free a schedule whose run was done."""
@@ -237,7 +242,7 @@ class Scheduler:
         self._free(run)
         if not self._runs(number):
             return
-        if run.asked and not self.ask(run):
+        if run.asked and self.ask(run) is not run:
             # Of orders that are the same the last one is kept (``TaskRunner.order``).
             same = [one for one in self._asked if one.schedule == run.schedule]
             last = max(run, *same, key=lambda one: one.due_s)

@@ -87,6 +87,7 @@ class Starting:
             parts.optical.password_accepted = None
             parts.link.read_soon(now_us)
         parts.tasks.resets.give_up()
+        parts.tasks.give_up_orders()
         parts.tasks.scheduler.try_again(now_us)
         parts.watching.forget()
         self.hello = True

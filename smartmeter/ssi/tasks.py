@@ -13,7 +13,7 @@ from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import OF_ONE_METER, Memory
 from smartmeter.ssi.meter_data import MeterContext, read_clock
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
@@ -87,7 +87,9 @@ class TaskRunner:
 
     def run_now(self, schedule_nbr: int, now_us: int) -> None:
         """Run a schedule out of turn: what it looks for has just happened."""
-        self._ask(schedule_nbr, Cause.SCHEDULE, self._reporter.utc_s(now_us))
+        schedule = self.scheduler.schedule(schedule_nbr)
+        if schedule is not None:
+            self._ask(schedule, Cause.SCHEDULE, self._reporter.utc_s(now_us))
 
     def order(self, schedule_nbr: int, now_us: int) -> bool:
         """Run a schedule out of turn for the TMS: that is done also after a restart.
@@ -97,23 +99,28 @@ class TaskRunner:
         schedule = self.scheduler.schedule(schedule_nbr)
         if schedule is None:
             return False
-        memory, asked_s = self._memory, self._reporter.utc_s(now_us)
-        if self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s):
+        memory = self._memory
+        run = self._ask(schedule, Cause.ON_DEMAND, self._reporter.utc_s(now_us))
+        order = [schedule_nbr, run.due_s, schedule["TASK"]]
+        if order not in memory.orders:
             others = [one for one in memory.orders if one[0] != schedule_nbr]
-            memory.orders = [*others, [schedule_nbr, asked_s, schedule["TASK"]]]
+            memory.orders = [*others, order]
             self._reporter.keep()
         return True
 
     def go_on(self) -> None:
         """After a start: run what was ordered before it and not done."""
         for schedule_nbr, asked_s, _ in self._memory.orders:
-            self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s)
+            schedule = self.scheduler.schedule(schedule_nbr)
+            if schedule is not None:
+                self._ask(schedule, Cause.ON_DEMAND, asked_s)
 
-    def _ask(self, schedule_nbr: int, cause: Cause, asked_s: int) -> bool:
-        schedule = self.scheduler.schedule(schedule_nbr)
-        return schedule is not None and self.scheduler.ask(
-            Run(schedule, asked_s, cause, asked=True)
-        )
+    def give_up_orders(self) -> None:
+        """It is another meter: what would change the one before is not done at this one."""
+        self.scheduler.give_up(OF_ONE_METER)
+
+    def _ask(self, schedule: Mapping[str, Any], cause: Cause, asked_s: int) -> Run:
+        return self.scheduler.ask(Run(schedule, asked_s, cause, asked=True))
 
     def report_reset(self, now_us: int) -> None:
         """Report what a demand reset has left in ST-25, as a run of its own."""
@@ -197,8 +204,20 @@ class TaskRunner:
         self._reporter.raise_fault()
         if run.schedule["TASK"] == Task.DEMAND_RESET:
             self.resets.failed()
-        self.scheduler.failed(run, now_us)
         self._read(run)
+        if self._is_given_up(run):
+            self.scheduler.ended(run)
+        else:
+            self.scheduler.failed(run, now_us)
+
+    def _is_given_up(self, run: Run) -> bool:
+        """Tell whether a run was under way for the meter before this one, which it would change."""
+        order = [run.number, run.due_s, run.schedule["TASK"]]
+        return (
+            run.cause is Cause.ON_DEMAND
+            and order not in self._memory.orders
+            and order[2] in OF_ONE_METER
+        )
 
     def _mark(self, run: Run) -> None:
         """Note that a run's outcome is being made durable."""

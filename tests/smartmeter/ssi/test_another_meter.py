@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from ansi_tables import layout_for
-from ansi_tables.ssi_tables import AlarmSource, Command, Condition, Content, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import (
+    AlarmSource,
+    Cause,
+    Command,
+    Condition,
+    Content,
+    ModuleAlarm,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -209,6 +219,29 @@ def test_a_request_from_the_network_never_reaches_another_meter_than_the_one_tha
     street.run(1)
     assert street.ask(encode_request(FullWrite(5, image))) == [b"\0"], "now it is known"
     assert other.table(5, street.world.now_us) == image
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_of_what_was_ordered_while_the_former_meter_was_away_this_one_is_not_changed(
+    restarts: bool,
+) -> None:
+    reset = schedule(2, KIND=ScheduleKind.MONTHLY, DAY=28, TASK=Task.DEMAND_RESET)
+    street, other = provisioned(SCHEDULES=schedules(schedule(), reset)), other_meter()
+    street.run(HOUR_S)
+    street.device.meter.mains(False, street.world.now_us)
+    for number in (1, 2):
+        order = command(Command.REPORT_NOW, SCHEDULE_NBR=number)
+        assert street.ask(own_write(SsiTable.COMMAND, order)) == [b"\0"]
+    street.run(600)
+    put(street, other.meter)
+    street.run(20 if restarts else 600)
+    if restarts:
+        street.device.restart(street.world.now_us)
+        street.run(600)
+    assert changes(street) and not other.meter.table(23, street.world.now_us)[0], "its resets"
+    causes = [report.header["CAUSE"] for report in street.host.reports]
+    assert causes.count(Cause.ON_DEMAND) == 1
+    assert not street.device.module.parts.memory.orders
 
 
 def test_a_head_end_that_asks_is_given_no_interval_of_before_the_change() -> None:

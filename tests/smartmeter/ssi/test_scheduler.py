@@ -144,6 +144,22 @@ def test_two_orders_while_the_meter_is_away_leave_none_for_the_next_start() -> N
     assert not street.device.module.parts.memory.orders
 
 
+def test_an_order_of_what_waits_already_is_done_after_a_restart_too() -> None:
+    """A look at the season, which the meter's log called for."""
+    street = away_street(KIND=ScheduleKind.DAILY, TASK=Task.FOLLOW_UP)
+    device, orders = street.device, [[1, BEGIN_S + 10, int(Task.FOLLOW_UP)]]
+    device.module.parts.tasks.run_now(1, street.world.now_us)
+    street.run(600)
+    now = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+    assert street.ask(now) == [b"\0"]
+    assert device.module.parts.memory.orders == orders
+    device.restart(street.world.now_us)
+    assert device.module.parts.memory.orders == orders
+    device.meter.mains(True, street.world.now_us)
+    street.run(600)
+    assert not device.module.parts.memory.orders
+
+
 @pytest.mark.parametrize("fails_first", [0, 1])
 def test_of_equal_runs_that_fail_the_last_one_asked_for_is_tried_again(fails_first: int) -> None:
     one = schedule(KIND=ScheduleKind.DAILY)
