@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiomqtt
@@ -87,6 +87,21 @@ def _written_while_open(client: aiomqtt.Client) -> None:
     library.on_socket_register_write = lambda _, __, socket: loop.call_soon_threadsafe(wait, socket)
 
 
+def _readable(client: aiomqtt.Client) -> None:
+    """Drop a message whose topic is no text, which a broker may let anybody publish.
+
+    The library would end the session, and read the same octets for ever.
+    """
+    library: Any = client._client
+    take: Callable[[Any, Any, Any], None] = library.on_message
+
+    def readable(own: Any, data: Any, message: Any) -> None:
+        with suppress(UnicodeDecodeError):
+            take(own, data, message)
+
+    library.on_message = readable
+
+
 @asynccontextmanager
 async def broker_session(
     broker: Broker,
@@ -121,6 +136,7 @@ async def broker_session(
         logger=logger,
     )
     _bound(client)
+    _readable(client)
     _written_while_open(client)
     # The library drops it unread where the broker goes with its first word.
     client._disconnected.add_done_callback(_take)

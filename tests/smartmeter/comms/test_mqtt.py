@@ -117,6 +117,31 @@ async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends
     server.close()
 
 
+async def test_a_topic_that_is_no_text_ends_no_session() -> None:
+    async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind, size = await reader.readexactly(2)
+                body = await reader.readexactly(size)
+                if kind == 0x10:
+                    writer.write(b"\x20\x02\0\0")
+                elif kind == 0x82:
+                    writer.write(b"\x90\x03" + body[:2] + b"\1")
+                    writer.write(bytes.fromhex("320e000a63313232322f75702fff0001"))
+                elif kind >> 4 == 3:  # its presence, at QoS 1: the number follows the topic
+                    at = 2 + int.from_bytes(body[:2], "big")
+                    writer.write(b"\x40\x02" + body[at : at + 2])
+
+    server = await asyncio.start_server(grant, "127.0.0.1", 0)
+    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    told: list[str] = []
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: told)
+    assert told == ["mqtt: works"]
+    server.close()
+
+
 #: A client that is ended amid its first words.
 GONE = contextlib.suppress(ConnectionError, asyncio.IncompleteReadError)
 
