@@ -27,8 +27,8 @@ REFUSAL_S = 1.0
 USUAL_APDU_OCTETS = 2048
 
 
-def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
-    """Look whether a bearer could be opened."""
+def check_bearer(bearer: BearerSettings, runs: bool = False) -> Iterator[Finding]:
+    """Look whether a bearer could be opened; a gateway that ``runs`` has the port it listens at."""
     kind, tls = bearer.address.partition(":")[0], None
     try:
         if kind in ("tls", "mqtts"):
@@ -40,7 +40,8 @@ def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
     if kind == "udp":
         yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
     elif kind == "listen":
-        yield _can_listen(bearer.address)
+        if not runs:
+            yield _can_listen(bearer.address)
     elif kind in ("mqtt", "mqtts"):
         if find_spec("aiomqtt") is None:
             remedy = 'pip install "smartmeter[gateway]"'
@@ -109,6 +110,18 @@ def _has_modem(address: str) -> Finding:
     if not os.access(port, os.R_OK | os.W_OK):
         return Finding(address, True, "no permission", "sudo usermod -aG dialout $USER")
     return Finding(address, False, f"the port is there; {number} is not called")
+
+
+def check_shared(bearer: BearerSettings, meters: int) -> Iterator[Finding]:
+    """Tell of what only one meter can have: each of several opens every bearer for itself."""
+    told = f"is for one meter, and there are {meters}: they take it from each other"
+    if meters < 2:
+        return
+    if bearer.address.startswith("listen:"):
+        yield Finding(bearer.address, True, told, "let a gateway of its own listen for each")
+    elif bearer.node and bearer.address.startswith(("mqtt:", "mqtts:")):
+        told = f"node {bearer.node} {told}"
+        yield Finding(bearer.address, True, told, "leave node out: each has its ESN there")
 
 
 def check_order(bearers: Sequence[BearerSettings]) -> Finding:

@@ -13,6 +13,7 @@ from smartmeter.comms.tls import TlsFiles, client_tls
 from smartmeter.gateway.bearer_checks import (
     check_bearer,
     check_order,
+    check_shared,
     listen_fault,
     takes_connections,
 )
@@ -34,11 +35,12 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
     """Look at everything; the meters' ports only when asked to, and when no gateway has them."""
     found = [Finding("permission", False, str(settings.permission))]
     found += check_places(settings)
-    found += _tms(settings)
+    runs = answers(settings.socket)
+    found += _tms(settings, runs)
     found += _sinks(settings)
     found.append(_upgrade(settings))
-    if answers(settings.socket):
-        told = "one runs with these settings: its mains sense, metrics and meters are not tried"
+    if runs:
+        told = "one runs with these settings: its mains sense, ports and meters are not tried"
         return [*found, Finding("gateway", False, told, "ask it: smartmeter gateway status")]
     found += _mains(settings)
     if settings.metrics is not None and (fault := listen_fault(*settings.metrics)):
@@ -74,12 +76,13 @@ def _mains(settings: GatewaySettings) -> Iterator[Finding]:
         )
 
 
-def _tms(settings: GatewaySettings) -> Iterator[Finding]:
+def _tms(settings: GatewaySettings, runs: bool) -> Iterator[Finding]:
     if not settings.bearers:
         told = "none is set: one runs in the gateway's process, and goes by the meter's clock"
         yield Finding("TMS", False, told)
     for bearer in settings.bearers:
-        yield from check_bearer(bearer)
+        yield from check_bearer(bearer, runs)
+        yield from check_shared(bearer, len(settings.seats))
     if settings.bearers:
         yield check_order(settings.bearers)
 

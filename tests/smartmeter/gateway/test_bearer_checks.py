@@ -9,7 +9,7 @@ from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import Carries
 from smartmeter.gateway import bearer_checks
-from smartmeter.gateway.bearer_checks import check_bearer, check_order
+from smartmeter.gateway.bearer_checks import check_bearer, check_order, check_shared
 from tests.ports import free_port
 from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
 
@@ -58,6 +58,32 @@ def test_certificates_that_do_not_fit_are_found_before_the_gateway_runs(
 def test_a_modem_and_a_datagram_are_not_tried(address: str, wrong: bool, word: str) -> None:
     [finding] = check_bearer(BearerSettings("a", address))
     assert (finding.wrong, word in finding.text) == (wrong, True), finding
+
+
+@pytest.mark.parametrize(
+    ("address", "node", "told"),
+    [
+        ("listen:127.0.0.1:1153", "", "is for one meter, and there are 2"),
+        ("mqtt:h:1883/c1222", "board", "node board is for one meter, and there are 2"),
+        ("mqtt:h:1883/c1222", "", ""),
+        ("tcp:h:1153", "board", ""),
+    ],
+)
+def test_what_two_meters_would_take_from_each_other_is_wrong(
+    address: str, node: str, told: str
+) -> None:
+    bearer = BearerSettings("a", address, node=node)
+    assert not list(check_shared(bearer, 1))
+    found = list(check_shared(bearer, 2))
+    assert len(found) == bool(told)
+    assert all(one.wrong and one.remedy and told in one.text for one in found)
+
+
+def test_a_port_at_which_a_gateway_that_runs_listens_is_not_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        bearer = BearerSettings("a", f"listen:127.0.0.1:{there.getsockname()[1]}")
+        assert [one.wrong for one in check_bearer(bearer)] == [True]
+        assert not list(check_bearer(bearer, runs=True))
 
 
 def test_the_order_is_told_in_words_the_cheapest_first() -> None:
