@@ -39,6 +39,14 @@ h1, h2 { overflow-wrap: anywhere; min-width: 0 }
 @media (max-width: 600px) {
   .nicegui-content, .nicegui-card { padding: .6rem }
   .q-table th, .q-table td { padding: 2px 5px !important; white-space: normal !important }
+  .stacked thead { display: none }
+  .stacked tbody tr { display: grid; grid-template-columns: repeat(3, 1fr); padding: .3rem 0;
+    height: auto !important }
+  .stacked tbody tr:not(:last-child) { border-bottom: 1px solid #8888884d }
+  .stacked tbody td { border: 0 !important; height: auto !important; overflow-wrap: anywhere }
+  .stacked tbody td:empty { display: none }
+  .stacked tbody td::before { content: var(--label) !important; position: static !important;
+    display: block; background: none !important; font-size: .72rem; opacity: .72 }
 }
 """
 #: A time stays on one line; what people and devices write may be broken anywhere.
@@ -50,6 +58,9 @@ _CELLS = {
     **dict.fromkeys(_ONE_LINE, "white-space: nowrap"),
     **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: min(8rem, 24vw)"),
 }
+_CELLS["cause"] += "; grid-column: span 2"
+#: A table of more columns has no room on a phone: there its rows are stacked, names over values.
+MAX_BESIDE = 4
 #: Lines behind a chart, on light and on dark.
 GRID = "#8888884d"
 #: Rows of one page of a table that is paged on the server.
@@ -307,12 +318,15 @@ class PagedTable:
 
 def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": label, "field": name, "align": "left", "style": _CELLS.get(name)}
+        {"name": name, "label": label, "field": name, "align": "left"}
+        | {"style": f"--label: '{label}'; {_CELLS.get(name, '')}"}
         for name, label in columns
     ]
 
 
 def _finish(drawn: ui.table, columns: list[tuple[str, str]], empty: str) -> None:
+    if len(columns) > MAX_BESIDE:
+        drawn.classes("stacked")
     drawn.add_slot("no-data", f'<div class="faint q-py-xs">{empty}</div>')
     for name in _ONE_LINE & {name for name, _ in columns}:
         drawn.add_slot(f"body-cell-{name}", TIME)
