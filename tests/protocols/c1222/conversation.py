@@ -66,6 +66,8 @@ class Tables:
         default_factory=lambda: {0: b"zero", 1: b"SMOP" + bytes(28), 3: bytes(5), 7: b""}
     )
     left: int = 0
+    #: User ids of the passwords that came.
+    asked: list[int | None] = field(default_factory=list)
 
     def of_message(self, message: RequestArrived) -> Rights:
         return "reader"
@@ -73,6 +75,7 @@ class Tables:
     def of_password(
         self, user_id: int | None, user: bytes, password: bytes, rights: Rights
     ) -> Rights | None:
+        self.asked.append(user_id)
         return "master" if password == PASSWORD else None
 
     def read(self, table: int, rights: Rights, now_us: int) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.dissection import dissect
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.errors import DRAFT_2006, ApduRejected
+from protocols.c1222.errors import DRAFT_2006, DRAFT_SECURITY, ApduRejected
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.c1222.stream import ApduStream
 from tests.protocols.c1222.conversation import MESSAGES, READ_1, Talk, items, request, vector
@@ -98,6 +98,53 @@ def test_check_11_an_identifier_that_does_not_end_is_dropped() -> None:
 def test_check_12_an_a8_of_five_octets_or_without_02_is_dropped() -> None:
     dropped(vector("bad-A8-five-octets"), "bad-integer-length")
     dropped(vector("bad-A8-2006-raw-form"), "bad-integer-tag", DRAFT_2006)
+
+
+AC = "ac0fa20da00ba109800107810401020304"
+
+
+def with_security(element: str) -> bytes:
+    octets = bytes.fromhex(CLEAR_READ)
+    body = octets[2:-11] + bytes.fromhex(element) + octets[-11:]
+    return bytes([0x60, len(body)]) + body
+
+
+@pytest.mark.parametrize(
+    ("element", "key_id"),
+    [
+        (AC, 7),
+        ("ac12a210020100a00ba109800107810401020304", 7),
+        ("ac10a20ea00ca10a80810107810401020304", 7),
+        ("ac0ca20aa008a106810401020304", 0),
+    ],
+)
+def test_a_security_element_is_read_in_each_form_that_is_sent(element: str, key_id: int) -> None:
+    apdu = decode_apdu(with_security(element))
+    assert (apdu.key_id, apdu.iv) == (key_id, b"\1\2\3\4")
+
+
+@pytest.mark.parametrize(
+    ("element", "draft"),
+    [
+        ("ac0ea20ca00aa1088000810401020304", ""),
+        ("ac10a20ea00ca10a80020007810401020304", ""),
+        ("ac0ea20ca00aa1088001078103010203", ""),
+        ("ac10a20ea00ca10a80010781050102030405", ""),
+        ("ac11a20fa00da10b8001078104010203040500", ""),
+        ("ac0ba209a007a0058103010203", DRAFT_SECURITY),
+        ("ac08a206810401020304", ""),
+        ("ac0fa20da00ba109800107820401020304", DRAFT_SECURITY),
+        ("ac13a211a00fa10d80010783080102030405060708", DRAFT_SECURITY),
+        ("ac08a206830401020304", DRAFT_SECURITY),
+    ],
+)
+def test_any_other_security_element_is_refused_and_old_ones_are_named(
+    element: str, draft: str
+) -> None:
+    with pytest.raises(ApduRejected) as refused:
+        decode_apdu(with_security(element))
+    assert refused.value.draft == draft
+    assert refused.value.reason in ("bad-auth-value", "inner-length-mismatch")
 
 
 def test_check_13_an_invocation_id_is_unsigned() -> None:

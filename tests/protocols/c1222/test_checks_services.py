@@ -149,6 +149,19 @@ def test_check_44_security_is_accepted_with_20_and_with_22_octets() -> None:
     assert items(answer) == [b"\x03"]
 
 
+def test_check_44_the_user_of_a_logon_counts_and_not_that_of_the_password() -> None:
+    short, other = NetworkSecurity(PASSWORD), NetworkSecurity(PASSWORD, 9)
+    for services, user_id in (
+        ([LOGON, encode_service(short)], 2),
+        ([LOGON, encode_service(other)], 2),
+        ([encode_service(other)], 9),
+        ([encode_service(short)], None),
+    ):
+        talk = Talk()
+        assert talk.ask(services) is not None
+        assert talk.tables.asked == [user_id]
+
+
 def test_check_45_on_exception_and_all_ok_there_is_no_answer() -> None:
     talk = Talk()
     assert talk.ask([READ_1], response_control=ON_EXCEPTION) is None

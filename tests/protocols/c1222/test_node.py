@@ -15,11 +15,12 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
+from protocols.c1222.node_events import SERVING_S
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.transactions import LATE_US, MAX_LATE, NO_ANSWER
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
-from tests.protocols.c1222.conversation import Clock, Ring
+from tests.protocols.c1222.conversation import KEY_ID, Clock, Ring
 
 METER, HOST = ApTitle.parse(".7.42"), ApTitle.parse(".1")
 READ = bytes.fromhex("300001")
@@ -53,6 +54,27 @@ def test_a_request_is_served_once_and_its_answer_matched() -> None:
     meter.receive("line", request, NOW_US)
     assert [type(event) for event in meter.events()] == [MessageRejected]
     assert only(meter) == answer
+
+
+def test_a_node_that_serves_as_many_as_it_may_is_busy_and_then_serves_again() -> None:
+    host = Node(HOST, Ring(), Clock())
+    meter = Node(METER, Ring(), Clock(), None, NodeSettings(max_serving=1))
+    numbers = [host.request([READ] * 2, METER, "tcp", NOW_US, key_id=KEY_ID) for _ in range(2)]
+    first, second = (octets for _, octets in host.outgoing())
+    meter.receive("line", first, NOW_US)
+    [arrived] = meter.events()
+    assert isinstance(arrived, RequestArrived)
+    meter.receive("line", second, NOW_US)
+    assert meter.counts["rejected busy"] == len(meter.events()) == 1
+    host.receive("tcp", only(meter), NOW_US)
+    bsy = bytes([ResponseCode.bsy])
+    assert host.events() == [ResponseArrived(numbers[1], (bsy, bsy), True, METER)]
+    meter.expire(NOW_US + SERVING_S * 1_000_000 - 1)
+    assert meter.waits(arrived.token)
+    meter.expire(NOW_US + SERVING_S * 1_000_000)
+    assert not meter.waits(arrived.token) and meter.counts["unanswered"] == 1
+    meter.receive("line", second, NOW_US)
+    assert isinstance(meter.events()[0], RequestArrived), "it was never served"
 
 
 def test_everybody_below_a_title_may_answer_whichever_form_it_has() -> None:
