@@ -22,6 +22,9 @@ COMMAND_US = 10_000_000
 DIAL_US = 60_000_000
 #: Silence around the escape sequence.
 GUARD_US = 1_100_000
+#: What may be the beginning of NO CARRIER is kept from whoever is called for so long: a port gives
+#: what the modem says in pieces, and the line's end would be taken for octets of the call.
+HELD_US = 100_000
 #: Ends the entry of a message's body; where none is awaited a modem may answer nothing.
 ESCAPE, ESCAPE_US = "\x1b", 1_000_000
 MAX_LINE_OCTETS = 2048
@@ -113,6 +116,7 @@ class AtModem:
         self._buffer = bytearray()
         #: The end of what came in the call: its NO CARRIER may come in pieces.
         self._tail = b""
+        self._held = b""
         #: The line feed of CONNECT is still to come: it is no octet of the call.
         self._feeds = False
         self._due_us: int | None = None
@@ -200,7 +204,10 @@ class AtModem:
         if self._due_us is None or now_us < self._due_us:
             return
         self._due_us = None
-        if self.line is Line.ESCAPING and not self._lines:
+        if self.line is Line.ONLINE:
+            held, self._held = self._held, b""
+            self._give(held)
+        elif self.line is Line.ESCAPING and not self._lines:
             self._lines.append("+++")
             self._out += b"+++"
             self._due_us = now_us + GUARD_US
@@ -277,22 +284,33 @@ class AtModem:
     def _take_call(self, data: bytes, now_us: int) -> None:
         if self._feeds:
             data, self._feeds = data.removeprefix(b"\n"), False
+        data = self._held + data
         before = len(self._tail)
-        heard = self._tail + data
-        self._tail = heard[-len(LOST) :]
-        lost = _LOST_AT_END.search(heard)
-        octets = data[: max(0, lost.start() - before)] if lost else data
-        if octets:
-            self._events.append(DataArrived(octets))
+        lost = _LOST_AT_END.search(self._tail + data)
+        end = lost.start() - before if lost else len(data) - _begun(data)
+        self._held = b"" if lost else data[end:]
+        self._due_us = now_us + HELD_US if self._held else None
+        self._give(data[: max(0, end)])
         if lost:
             self._offline("NO CARRIER")
             self._next(now_us)
 
+    def _give(self, octets: bytes) -> None:
+        self._tail = (self._tail + octets)[-len(LOST) :]
+        if octets:
+            self._events.append(DataArrived(octets))
+
     def _offline(self, reason: str) -> None:
-        self.line, self._due_us, self._tail = Line.COMMAND, None, b""
+        self.line, self._due_us = Line.COMMAND, None
+        self._tail = self._held = b""
         self._lines.clear()
         self._buffer.clear()
         self._events.append(CallEnded(reason))
+
+
+def _begun(data: bytes) -> int:
+    """Tell how many octets at the end of some may be the beginning of NO CARRIER."""
+    return next((n for n in range(len(LOST) - 1, 0, -1) if data.endswith(LOST[:n])), 0)
 
 
 def _is_unasked(line: str, command: str) -> bool:

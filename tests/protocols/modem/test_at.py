@@ -11,6 +11,7 @@ from protocols.modem.at import (
     COMMAND_US,
     DIAL_US,
     GUARD_US,
+    HELD_US,
     INITIALISE,
     MAX_LINE_OCTETS,
     MAX_QUEUED,
@@ -65,11 +66,36 @@ def test_a_modem_that_does_not_answer_is_not_waited_for() -> None:
     assert modem.outgoing().endswith(b"ATI\r")
 
 
-def test_a_no_carrier_that_comes_in_pieces_ends_the_call_all_the_same() -> None:
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_a_no_carrier_that_comes_in_pieces_is_no_octet_of_the_call(size: int) -> None:
     modem = online()
+    heard = b"data\r\nNO CARRIER\r\n"
+    for at in range(0, len(heard), size):
+        modem.receive(heard[at : at + size], 2)
+    *arrived, end = modem.events()
+    assert b"".join(one.octets for one in arrived if isinstance(one, DataArrived)) == b"data"
+    assert end == CallEnded("NO CARRIER") and not modem.stands and modem.deadline_us() is None
+
+
+def test_a_no_carrier_that_comes_slowly_ends_the_call_all_the_same() -> None:
+    modem, now_us = online(), 2
     for part in (b"data\r\nNO", b" CARRI", b"ER\r\n"):
-        modem.receive(part, 2)
+        modem.receive(part, now_us)
+        now_us += HELD_US
+        modem.expire(now_us)
     assert modem.events()[-1] == CallEnded("NO CARRIER") and not modem.stands
+
+
+def test_what_only_begins_like_no_carrier_is_given_a_moment_later() -> None:
+    modem = online()
+    modem.receive(b"a message that ends so\r", 2)
+    assert modem.events() == [DataArrived(b"a message that ends so")]
+    assert modem.deadline_us() == 2 + HELD_US
+    modem.expire(2 + HELD_US)
+    assert modem.events() == [DataArrived(b"\r")] and modem.deadline_us() is None
+    modem.receive(b"\r\nNO", 3)
+    modem.receive(b"W", 3)
+    assert modem.events() == [DataArrived(b"\r\nNOW")]
 
 
 @pytest.mark.parametrize("reason", ["BUSY", "NO CARRIER", "NO ANSWER", "NO DIALTONE"])
@@ -98,10 +124,10 @@ def test_octets_pass_through_a_call_until_the_carrier_is_lost() -> None:
     modem = online()
     modem.send(b"\xee\0\r\n")
     assert modem.outgoing() == b"\xee\0\r\n"
-    modem.receive(b"\x06\xee\r\nOK\r\n", 2)
+    modem.receive(b"\x06\xee\r\nOK\r\n\0", 2)
     modem.receive(b"tail\r\nNO CARRIER\r\n", 3)
     assert modem.events() == [
-        DataArrived(b"\x06\xee\r\nOK\r\n"),
+        DataArrived(b"\x06\xee\r\nOK\r\n\0"),
         DataArrived(b"tail"),
         CallEnded("NO CARRIER"),
     ]
