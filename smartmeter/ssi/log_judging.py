@@ -15,7 +15,7 @@ SEASON_CHANGED = 24
 #: Somebody has programmed the meter, at whatever port: its tables may be others now.
 PROGRAMMED = frozenset((11, 36, 60, 65, 70))
 #: A table was written; the argument begins with TABLE_IDA_BFLD, whose bits 0 to 11 name it.
-TABLE_WRITTEN, TABLE_NAME = 10, 0xFFF
+TABLE_WRITTEN, TABLE_NAME = frozenset((10, 59, 64, 69)), 0xFFF
 #: An event this close to a reset or self-read that the module asked for is its effect.
 EFFECT_S = 120
 #: USER_ID of an entry of the log that the meter made by itself.
@@ -94,7 +94,7 @@ class LogJudge:
     def _programs(self, entry: LogEntry) -> bool:
         """Tell whether an event may have made the meter's context another."""
         meter, octets = self._reporter.meter, entry.argument[:2]
-        if entry.code != TABLE_WRITTEN or not octets or meter is None:
+        if entry.code not in TABLE_WRITTEN or not octets or meter is None:
             return entry.code in PROGRAMMED
         table = int.from_bytes(octets, meter.context.fmt.data_order) & TABLE_NAME
         return table in meter.images

@@ -36,7 +36,9 @@ from smartmeter.ssi.moving_list import read_moving
 
 EVENT_LOG = 76
 #: Standard events.
-POWER_DOWN, POWER_UP, CLOCK_WAS_SET, CLOCK_IS_SET, DST_ON, DST_OFF = 1, 2, 3, 4, 22, 23
+POWER_DOWN, POWER_UP, DST_ON, DST_OFF = 1, 2, 22, 23
+#: The clock was set: entries at the old time and at the new one, with and without the other.
+CLOCK_SET = frozenset((3, 4, 5, 6))
 DEMAND_RESET, SELF_READ = 20, 21
 _LOGGED = ((75, "STD_EVENTS_MONITORED_FLAGS"), (72, "STD_EVENTS_SUPPORTED"))
 #: Entries that are read between two looks at the head of the log.
@@ -241,7 +243,7 @@ class _Hour:
     def utc_s(self, entry: Record) -> int:
         """Give when an entry was made; entries come oldest first."""
         code, stored = _code(entry), entry["EVENT_TIME"]
-        if code in (CLOCK_WAS_SET, CLOCK_IS_SET):
+        if code in CLOCK_SET:
             self._before_s = 0
         elif code in (DST_ON, DST_OFF):
             self._saving = False if code == DST_OFF else None

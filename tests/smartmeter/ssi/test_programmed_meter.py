@@ -20,6 +20,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import Meter
+from smartmeter.ssi.log_reading import LogEntry, LogRead
 from tests.smartmeter.ssi.host import (
     Street,
     command,
@@ -171,6 +172,22 @@ def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_co
     told = [one for one in street.host.reports if any(table == 28 for table, _ in one.parts)]
     contexts = [one.header["CONTEXT_ID"] for one in told]
     assert contexts == [before.id] * 4 * reports + [module.meter.id] * 4 * reports
+
+
+@pytest.mark.parametrize("code", [10, 59, 64, 69])
+@pytest.mark.parametrize(("table", "programs"), [(61, True), (5, False)])
+def test_a_written_table_of_the_context_programs_the_meter_in_whichever_words_it_is_logged(
+    code: int, table: int, programs: bool
+) -> None:
+    """Alone, with what was written, with a signature, and with both."""
+    street = provisioned(CONTENT=Content.EVENT_LOG)
+    street.run(HOUR_S)
+    parts = street.device.module.parts
+    sequence = (parts.memory.lists.events_judged or 0) + 1
+    argument = table.to_bytes(2, "little") + b"\x01\x02"
+    entry = LogEntry(sequence, 0, 77, code, False, argument)
+    follows = parts.log.judge(LogRead((entry,), sequence, 0), 0, street.world.now_us)
+    assert follows.programmed is programs
 
 
 def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
