@@ -26,8 +26,9 @@ monitor's value), ``voltages`` (sags and swells), ``outage`` (two witnesses of t
 ``power`` (what follows), ``alarms`` (log, advisory or alarm).
 
 *Towards the network*: ``reports`` (what one is made of), ``reporter`` (makes them durable),
-``network_side`` (registers, sends, takes requests), ``sending_order`` (what next, and by which
-bearer), ``refusals`` (which report is at fault), ``bearers_up``, ``network_news``.
+``network_side`` (registers, sends, takes requests), ``own_node`` and ``own_registration`` (what
+it does that by), ``sending_order`` (what next, and by which bearer), ``refusals`` (which report is
+at fault), ``bearers_up``, ``network_news``.
 
 *Asked by the network*: ``authority`` (who may), ``serving`` (now, or by a job), ``own_tables``
 (what the SSI's tables show and do), ``upgrade`` (a signed image, a trial, the way back).

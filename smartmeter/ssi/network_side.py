@@ -9,47 +9,28 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
-from protocols.c1222.access import AccessDesk, Task
-from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION, URGENT
-from protocols.c1222.identification import answer_of_node, identification
-from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     AnsweredLate,
     MessageRejected,
-    Node,
-    NodeSettings,
-    RequestArrived,
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.reception import TOLD_TO_ANYBODY
-from protocols.c1222.registration import (
-    OVER_TCP,
-    OVER_UDP,
-    Register,
-    decode_registered,
-    serial_uid,
-)
-from protocols.c1222.services import Deregister, Disconnect, Trace, encode_service
+from protocols.c1222.registration import decode_registered
 from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
-from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite, IndexWrite, OffsetWrite
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
-from smartmeter.ssi.authority import Asked, ModuleAuthority
+from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.bearers_up import BearersUp
 from smartmeter.ssi.factory import Factory
-from smartmeter.ssi.invocation_ids import InvocationIds
-from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys, Role
+from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys
 from smartmeter.ssi.network_news import (
     RegisteredWithTms,
     RegistrationRefused,
@@ -58,6 +39,8 @@ from smartmeter.ssi.network_news import (
     time_told,
 )
 from smartmeter.ssi.outbox import Entry, Outbox
+from smartmeter.ssi.own_node import OwnNode, SentAway
+from smartmeter.ssi.own_registration import OwnRegistration
 from smartmeter.ssi.sending_order import OK, Gasps, SendingOrder
 
 FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
@@ -65,8 +48,6 @@ FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 REGISTER_TIMEOUT_US = 15 * US_PER_S
 #: Requests without an answer in time whose answer still counts when it comes.
 MAX_LATE = 8
-#: The module's keys, and passwords and keys of its meter.
-_SECRETS = frozenset((DEFAULT_BASE + SsiTable.KEYS, 42, 45, 46))
 
 
 @dataclass(frozen=True)
@@ -84,31 +65,16 @@ class _Request:
 
 
 class NetworkSide:
-    """One C12.22 node, towards one TMS, over whichever bearer is up."""
+    """Speaks with one TMS, over whichever bearer is up, from ``start`` on."""
 
     def __init__(
         self, factory: Factory, keys: ModuleKeys, calendar: Calendar, nvram: Nvram, outbox: Outbox
     ) -> None:
-        self._factory, self._keys, self._calendar = factory, keys, calendar
-        self._ids = InvocationIds(nvram)
+        self._keys, self._calendar = keys, calendar
+        self._node = OwnNode(factory, keys, calendar, nvram)
+        self.registration = OwnRegistration(factory)
         self._bearers = BearersUp()
         self._order = SendingOrder(outbox, self._bearers)
-        self._host = ApTitle.parse(factory.tms[0].title)
-        # Made once: a module without a network asks every minute.
-        asked = Register(factory.title, serial_uid(factory.esn))
-        self._registrations = {
-            kind: encode_service(replace(asked, connection_type=kind))
-            for kind in (OVER_TCP, OVER_UDP)
-        }
-        self._nodes = 0
-        #: What was received, served and refused, by reason, since the start.
-        self.counts: Counter[str] = Counter()
-        self._node: Node | None = None
-        self._desk: AccessDesk | None = None
-        self._joins_segments = False
-        self.registered = False
-        self._registered_us = 0
-        self._registration_period_us = 3600 * US_PER_S
         self._ack_timeout_us = 15 * US_PER_S
         self._asked: _Request | None = None
         #: What was given up without an answer, oldest first, by transaction.
@@ -117,52 +83,31 @@ class NetworkSide:
         self._not_before_us = 0
         self._events: list[Event] = []
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Give what was received, served and refused, by reason, since the start."""
+        return self._node.counts
+
     def start(self, now_us: int) -> None:
         """Begin: the clock has been set.  What was stamped before this instant is refused."""
-        self._make_node(self._ids.first(), now_us)
+        self._node.begin(now_us)
         self.poll(now_us)
 
     def renew_stamps(self, now_us: int) -> None:
-        """Stamp by a time that was set: a node alone never lets its stamps go back.
-
-        Invocation ids go on, so that no pair of id and stamp comes twice; and what was
-        stamped before this instant is refused, as at the start.
-        """
-        if self._node is not None:
+        """Stamp by a time that was set; what was asked under the old stamps is given up."""
+        if self._node.is_there:
             self._asked = None
             self._late.clear()
-            self._make_node(self._node.next_invocation_id, now_us)
-
-    def _make_node(self, next_id: int, now_us: int) -> None:
-        utc_s = self._calendar.utc_s(now_us)
-        assert utc_s is not None
-        window_s = stamp_window_s(self._calendar)
-        state = SecurityState(next_id)
-        self._nodes += 1
-        self._node = Node(
-            self._factory.title,
-            self._keys,
-            self._calendar,
-            state,
-            NodeSettings(window_s=window_s, not_before_s=utc_s - 1, clear_services=TOLD_TO_ANYBODY),
-            counts=self.counts,
-        )
-        authority = ModuleAuthority(self._factory, self._keys)
-        sessions = self._node.sessions
-        self._node.joins_segments = self._joins_segments
-        self._desk = AccessDesk(sessions, authority, identification(sessions.capacity))
-        self._ids.reserve(self._node.next_invocation_id)
+            self._node.begin_anew(now_us)
 
     def configure(self, general: Mapping[str, int]) -> None:
         """Take over time-outs and periods from the GENERAL table."""
         self._ack_timeout_us = general["ACK_TIMEOUT_MS"] * 1000
-        self._registration_period_us = general["REGISTRATION_PERIOD_S"] * US_PER_S
+        self.registration.configure(general["REGISTRATION_PERIOD_S"])
 
     def join_segments(self) -> None:
         """Join messages out of segments, whatever they come by."""
-        self._joins_segments = True
-        if self._node is not None:
-            self._node.joins_segments = True
+        self._node.join_segments()
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can be used: what waits is sent at once, or a registration.
@@ -187,7 +132,7 @@ class NetworkSide:
 
     def need(self, now_us: int) -> Need:
         """Tell what waits: something urgent, anything, or nothing."""
-        if self._node is None:
+        if not self._node.is_there:
             return Need.NOTHING
         return self._order.need(self._owes(now_us), now_us)
 
@@ -204,16 +149,12 @@ class NetworkSide:
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take an APDU."""
-        if self._node is not None:
-            self._node.receive(path, octets, now_us)
-            self._drain(now_us)
+        self._node.receive(path, octets, now_us)
+        self._drain(now_us)
 
     def answer(self, asked: Asked, responses: list[bytes], now_us: int) -> None:
         """Answer a request; one that nobody waits for any more is left."""
-        assert self._node is not None
-        if asked.node == self._nodes and self._node.waits(asked.token):
-            self._node.answer(asked.token, responses, now_us)
-            self._ids.reserve(self._node.next_invocation_id)
+        self._node.answer(asked, responses, now_us)
 
     def hurry(self, report: int, waits_us: Sequence[int], now_us: int) -> None:
         """Last gasp: send what is urgent, and again, each time after the next of these waits.
@@ -232,32 +173,30 @@ class NetworkSide:
 
     def expire(self, now_us: int) -> None:
         """Act on time-outs, and send what may be sent now."""
-        if self._node is not None:
-            self._node.expire(now_us)
-            self._drain(now_us)
-            self.poll(now_us)
+        self._node.expire(now_us)
+        self._drain(now_us)
+        self.poll(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        if self._node is None:
+        if not self._node.is_there:
             return None
         if not self._bearers.ways:  # who asks may have come another way
             return self._node.deadline_us()
         send_us = lapses_us = None
         if self._asked is None:
             choice = self._order.choice
-            if choice(not self.registered) is not None:
+            if choice(not self.registration.holds) is not None:
                 send_us = self._not_before_us
             elif choice(False, tries_aside=True) is not None:
                 send_us = max(self._not_before_us, self._order.aside_us)
             if choice(True) is not None:
-                lapses_us = self._registered_us + self._registration_period_us
-                lapses_us = max(self._not_before_us, lapses_us)
+                lapses_us = max(self._not_before_us, self.registration.lapses_us)
         return earliest(self._node.deadline_us(), send_us, lapses_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
-        return [] if self._node is None else self._node.outgoing()
+        return self._node.outgoing()
 
     def events(self) -> list[Event]:
         """Give what happened: registrations, acknowledgements, requests, refusals."""
@@ -266,17 +205,14 @@ class NetworkSide:
 
     def _owes(self, now_us: int) -> bool:
         """Tell whether a registration is due."""
-        if self._order.gasps is not None:
-            return False
-        lapsed = now_us >= self._registered_us + self._registration_period_us
-        return lapsed or not self.registered
+        return self._order.gasps is None and self.registration.is_due(now_us)
 
     def poll(self, now_us: int) -> None:
         """Send a registration or the next report, if nothing is under way and it is time.
 
         What no bearer takes waits.
         """
-        if self._node is None or self._asked is not None or now_us < self._not_before_us:
+        if not self._node.is_there or self._asked is not None or now_us < self._not_before_us:
             return
         owes = self._owes(now_us)
         choice = self._order.choice(owes, now_us >= self._order.aside_us)
@@ -288,21 +224,14 @@ class NetworkSide:
                 self._send(entry, path, now_us)
 
     def _register(self, path: Hashable, now_us: int) -> None:
-        assert self._node is not None
         wait = self._bearers.wait(path, REGISTER_TIMEOUT_US, now_us)
+        asking = self.registration.request(self._bearers.ways[path].connection_type)
         transaction = self._node.request(
-            [self._registrations[self._bearers.ways[path].connection_type]],
-            self._host,
-            path,
-            now_us,
-            key_id=FACTORY_KEY,
-            timeout_us=wait.timeout_us,
+            [asking], path, now_us, key_id=FACTORY_KEY, timeout_us=wait.timeout_us
         )
         self._asked = _Request(transaction, wait, None)
-        self._ids.reserve(self._node.next_invocation_id)
 
     def _send(self, entry: Entry, path: Hashable, now_us: int) -> None:
-        assert self._node is not None
         wait, gasps = self._bearers.wait(path, self._ack_timeout_us, now_us), self._order.gasps
         timeout_us = wait.timeout_us
         if gasps is not None:
@@ -311,7 +240,6 @@ class NetworkSide:
                 timeout_us = max(1, gasps.wait_us)
         transaction = self._node.request(
             entry.services,
-            self._host,
             path,
             now_us,
             key_id=self._keys.sending,
@@ -319,11 +247,9 @@ class NetworkSide:
             timeout_us=timeout_us,
         )
         self._asked = _Request(transaction, wait, entry)
-        self._ids.reserve(self._node.next_invocation_id)
 
     def _drain(self, now_us: int) -> None:
-        assert self._node is not None
-        for event in self._node.events():
+        for event in self._node.events(now_us):
             if isinstance(event, ResponseArrived):
                 self._answered(event, now_us)
             elif isinstance(event, AnsweredLate):
@@ -331,40 +257,12 @@ class NetworkSide:
             elif isinstance(event, TransactionFailed):
                 if self._asked is not None and self._asked.transaction == event.transaction:
                     self._failed(self._asked, event.cause, now_us)
-            elif isinstance(event, RequestArrived) and self._desk is not None:
-                items = self._desk.screen(event, now_us)
-                sealed = self._desk.sealed_enough(event)
-                answered = (self._of_the_network(one, sealed, now_us) for one in items)
-                self._events.append(Asked(event.token, tuple(answered), self._nodes))
-            elif isinstance(event, MessageRejected):
-                self._events.append(event)
-        self._ids.reserve(self._node.next_invocation_id)
-
-    def _of_the_network(self, item: bytes | Task, sealed: bool, now_us: int) -> bytes | Task:
-        """Answer what concerns the node and not its tables: which way, and leave.
-
-        A key or password that was not ``sealed`` on its way is nobody's.
-        """
-        match item.request if isinstance(item, Task) else None:
-            case FullWrite(table) | OffsetWrite(table) | IndexWrite(table) if (
-                table in _SECRETS and not sealed
-            ):
-                return bytes([ResponseCode.isc])
-            case Trace() as asked:
-                return answer_of_node(asked, self._factory.title)
-            case Disconnect() | Deregister() as asked:
-                title = self._factory.title if isinstance(asked, Disconnect) else asked.title
-                if title is None or title.absolute != self._factory.title.absolute:
-                    return bytes([ResponseCode.iar])
-                if isinstance(item, Task) and item.rights is not Role.TMS:
-                    return bytes([ResponseCode.isc])
-                if isinstance(asked, Disconnect) and self._node is not None:
-                    self._node.sessions.end_all()
-                # It answers, and begins anew.
+            elif isinstance(event, SentAway):  # it begins anew, once it has answered
                 self._late.clear()
-                self.registered, self._not_before_us = False, now_us + FIRST_PAUSE_US
-                return OK
-        return item
+                self.registration.holds = False
+                self._not_before_us = now_us + FIRST_PAUSE_US
+            elif isinstance(event, Asked | MessageRejected):
+                self._events.append(event)
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
         if self._late.pop(event.transaction, None) is not None:
@@ -401,10 +299,7 @@ class NetworkSide:
 
     def _taken_in(self, period_s: int, now_us: int) -> None:
         """The TMS has registered the module for ``period_s``; 0: for ever."""
-        self.registered, self._registered_us = True, now_us
-        if period_s:
-            half_us = period_s * US_PER_S // 2
-            self._registration_period_us = min(self._registration_period_us, half_us)
+        self.registration.taken_in(period_s, now_us)
         self._not_before_us = now_us
         if not self._order.refusals.lasting:
             self._pause_us = FIRST_PAUSE_US
@@ -450,7 +345,7 @@ class NetworkSide:
         if asked.entry is None:
             self._events.append(RegistrationRefused(cause))
         elif cause not in UNANSWERED:
-            self.registered = False
+            self.registration.holds = False
         if cause in UNANSWERED:
             self._late[asked.transaction] = asked
             if len(self._late) > MAX_LATE:

@@ -127,6 +127,6 @@ class Starting:
         monitors, version = value(SsiTable.MONITORS)["MONITORS"], configuration.version
         parts.watching.configure(monitors, outage, general, version, now_us)
         parts.network.configure(general)
-        if parts.network.registered and configuration.version:
+        if parts.network.registration.holds and configuration.version:
             parts.life.set_state(State.PROVISIONED)
         parts.reporter.keep()

@@ -386,7 +386,7 @@ def test_a_last_gasp_does_not_wait_for_the_answer_to_a_registration() -> None:
     street = watching(OUTAGE=OUTAGE | {"THRESHOLD_S": 3, "HOLD_UP_MS": 8000})
     street.host.takes_in = False
     network = street.device.module.parts.network
-    network.registered = False
+    network.registration.holds = False
     network.poll(street.world.now_us)
     street.device.mains(False, street.world.now_us)
     street.run(8)
