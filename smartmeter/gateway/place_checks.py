@@ -38,6 +38,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield from _state(seat)
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
+    yield from _closed(settings.local_tms)
     for database in (settings.readings, settings.local_tms / FILE_NAME):
         yield from _closed(*database_files(database))
         for path in aside(database):
@@ -81,7 +82,7 @@ def _state(seat: SeatSettings) -> Iterator[Finding]:
 
 
 def _closed(*files: Path) -> Iterator[Finding]:
-    """Tell of files that are there and that this user cannot read and write."""
+    """Tell of files and folders that are there and that this user cannot read and write."""
     for path in files:
         if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
             yield Finding(str(path), True, "no permission", "change its owner")

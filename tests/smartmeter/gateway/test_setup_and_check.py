@@ -224,7 +224,7 @@ def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
         folder.chmod(0o777)
         with nobody():
             wrong = {(one.subject, one.text) for one in check_places(settings) if one.wrong}
-        assert wrong == {(str(file), "no permission") for file in files}
+        assert wrong == {(str(one), "no permission") for one in (settings.local_tms, *files)}
 
 
 def test_a_dead_socket_of_another_user_is_not_told_as_a_gateway_that_runs() -> None:
