@@ -182,8 +182,10 @@ def init(
     an uninterruptible power supply.  A probe identifies, reads a few tables
     and writes nothing.
     """
-    from smartmeter.gateway.setup import list_ports, probe, write_files
+    from smartmeter.gateway.setup import check_options, list_ports, probe, write_files
 
+    out = Path(folder)
+    check_options(out, esn, tms)
     chosen = list(port) or list_ports()
     if not chosen:
         raise SmartMeterError("ports", "none is here", "plug the probe in, or give --port")
@@ -196,7 +198,6 @@ def init(
         # Told as it is known: one where nobody answers takes half a minute.
         found.append(probe(name, password, user_id, rts, dtr))
         click.echo(str(found[-1]))
-    out = Path(folder)
     kept = Path(data) if data else out / "data"
     files = write_files(out, kept, [one for one in found if one.meter], esn, tms, user_id)
     for path in files:

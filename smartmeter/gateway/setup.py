@@ -30,6 +30,7 @@ from smartmeter.base.file import read_file, read_text, write_new
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
+SETTINGS = "gateway.toml"
 #: Of a shipment file or key that an init has left.
 MAX_LEFT_OCTETS = 1 << 20
 LOOKED_AT = (0, 1, 3, 5, 52)
@@ -103,6 +104,26 @@ def module_name(serial: str) -> str:
     return "".join(c for c in serial.upper() if c in _ALPHABET)[-MAX_ESN:]
 
 
+def check_options(folder: Path, esn: str, tms: str | None) -> None:
+    """Refuse what is wrong, or done already, before any port is touched; SettingsError."""
+    if tms is not None:
+        try:
+            check_address(tms)
+        except SettingsError as error:
+            raise SettingsError(f"--tms, {error.place}", error.fault, error.remedy) from None
+    if esn:
+        _check_name("--esn", esn, "give another")
+    if os.path.lexists(folder / SETTINGS):
+        raise _there_already(folder / SETTINGS)
+
+
+def _check_name(place: str, name: str, remedy: str) -> None:
+    try:
+        Factory(name, bytes(16), (TmsAddress("none"),)).check()
+    except StorageError as error:
+        raise SettingsError(place, error.fault, remedy) from error
+
+
 def write_files(
     folder: Path, data: Path, meters: Sequence[Found], esn: str, tms: str | None, user_id: int
 ) -> list[Path]:
@@ -117,18 +138,13 @@ def write_files(
         raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
     if esn and len(meters) > 1:
         raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
-    if tms:
-        check_address(tms)
     names = [esn or module_name(one.serial) for one in meters]
     if len(set(names)) < len(names):
         fault = "two meters have the same serial number, or it is one meter"
         raise SettingsError("--port", fault, "name one --port, and give --esn")
     for name, one in zip(names, meters, strict=True):
-        try:
-            Factory(name, bytes(16), (TmsAddress("none"),)).check()
-        except StorageError as error:
-            raise SettingsError(f"{one.port}: module", error.fault, "give --esn") from error
-    settings, shipment = folder / "gateway.toml", folder / "shipment.csv"
+        _check_name(f"{one.port}: module", name, "give --esn")
+    settings, shipment = folder / SETTINGS, folder / "shipment.csv"
     keys = [folder / f"{name}.key" for name in names]
     made = [_key(path) for path in keys]
     rows = [

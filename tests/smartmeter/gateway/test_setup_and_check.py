@@ -16,12 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import smartmeter as package
 from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.cli import group
 from smartmeter.gateway.database import database_files
 from smartmeter.gateway.meter_checks import _clock, _history, _identity
 from smartmeter.gateway.place_checks import check_places
@@ -71,6 +73,26 @@ def test_init_asks_before_it_probes_and_a_no_leaves_the_port_alone(tmp_path: Pat
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--tms", "nowhere"), "--tms, address 'nowhere': is no bearer"),
+        (("--tms", ""), "--tms, address '': is no bearer"),
+        (("--esn", "sm-1"), "--esn: ESN 'sm-1' is not"),
+        ((), "gateway.toml: is there already"),
+    ],
+)
+def test_init_refuses_what_is_wrong_before_it_touches_a_port(
+    options: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    if not options:
+        (tmp_path / "gateway.toml").touch()
+    line = ("gateway", "init", "--out", str(tmp_path), "--port", "/dev/ups", "--yes", *options)
+    done = CliRunner().invoke(group, line)
+    assert isinstance(done.exception, SettingsError) and told in str(done.exception)
+    assert not done.output  # nothing was probed
+
+
 def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path: Path) -> None:
     kept = ("--data", str(tmp_path / "kept"))
     made = smartmeter(
@@ -110,13 +132,9 @@ def test_init_writes_a_port_that_is_found_from_any_folder_and_texts_that_toml_ta
 
 def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
     one, again = (Found(port, True, "a meter", "1") for port in ("/dev/a", "/dev/b"))
-    for meters, esn, tms, told in (
-        ([one], "", "nowhere", "is no bearer"),
-        ([one, again], "", None, "the same serial number"),
-        ([one, again], "SM1", None, "name one --port"),
-    ):
+    for esn, told in (("", "the same serial number"), ("SM1", "name one --port")):
         with pytest.raises(SettingsError, match=told):
-            write_files(tmp_path / "g", tmp_path / "kept", meters, esn, tms, 2)
+            write_files(tmp_path / "g", tmp_path / "kept", [one, again], esn, None, 2)
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="Not a directory; name a folder"):
         write_files(tmp_path / "file" / "g", tmp_path / "kept", [one], "", None, 2)
