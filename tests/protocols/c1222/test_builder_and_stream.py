@@ -69,6 +69,14 @@ def test_apdus_are_cut_out_of_any_split_of_a_stream(
     assert found == apdus
 
 
+@pytest.mark.parametrize("begin", ["608180", "60820100", "6083000100"])
+def test_a_long_length_may_come_octet_by_octet(begin: str) -> None:
+    whole = bytes.fromhex(begin) + bytes(int(begin[4:], 16))
+    stream = ApduStream()
+    found = [apdu for at in range(len(whole)) for apdu in stream.feed(whole[at : at + 1])]
+    assert found == [whole] and not stream.pending
+
+
 @pytest.mark.parametrize("octets", ["61", "6080", "60847fffffff", "6083ffffff", "6082ffff"])
 def test_what_cannot_be_recovered_ends_the_stream(octets: str) -> None:
     with pytest.raises(ApduRejected):

@@ -116,6 +116,14 @@ def test_check_23_a_mac_may_cover_a_longer_length_in_both_ways_that_others_do(co
     assert [items(told) for told in Talk().offer(spoilt)] == [[b"\x0b"]]
 
 
+def test_a_secured_request_of_a_node_without_a_title_is_answered_to_none() -> None:
+    talk = Talk(STRICT)
+    octets = build_apdu(Envelope(9, METER, None), [READ_1], lock())
+    [answer] = talk.offer(octets)
+    assert items(answer)[0][0] == 0
+    assert decode_apdu(answer).called is None and decode_apdu(answer).key_id == KEY_ID
+
+
 def test_check_24_an_unknown_key_id_is_answered_sme() -> None:
     talk = Talk(STRICT)
     talk.ring.ciphers = {1: EaxPrime(KEY)}
