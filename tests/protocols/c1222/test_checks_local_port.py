@@ -170,6 +170,19 @@ def test_what_is_not_acknowledged_is_repeated_three_times_and_then_given_up() ->
     assert port.outgoing() == b"" and port.events() == [PortFailed()]
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_what_the_peer_could_not_read_is_sent_again_at_once(transparent: bool) -> None:
+    port, peer = (LocalPort(transparent=transparent) for _ in range(2))
+    port.send(b"\x72", C1222_FORMAT, 0)
+    sent = port.outgoing()
+    peer.receive(sent[:-1] + bytes([sent[-1] ^ 1]), 0)
+    port.receive(peer.outgoing(), 0)
+    assert port.outgoing() == sent
+    peer.receive(sent, 0)
+    port.receive(peer.outgoing(), 0)
+    assert port.events() == [MessageSent()] and len(peer.events()) == 1
+
+
 def test_a_module_keeps_an_idle_line_alive() -> None:
     module = LocalPort(keeps_alive=True)
     assert module.deadline_us() == KEEP_ALIVE_US

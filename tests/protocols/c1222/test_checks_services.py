@@ -31,6 +31,7 @@ from protocols.psem.services import (
     FullWrite,
     Identify,
     IndexRead,
+    IndexWrite,
     Logoff,
     OffsetRead,
     OffsetWrite,
@@ -238,6 +239,17 @@ def test_check_51_after_a_block_of_ffff_octets_comes_another(size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert decode_blocks(encode_blocks(data)) == data
     for write in (FullWrite(9, data), OffsetWrite(9, 70_000, data)):
+        assert decode_service(encode_service(write)) == write
+
+
+@pytest.mark.parametrize("size", [0xFFFF, 0x10003])
+def test_check_51_every_form_of_write_may_have_more_than_one_block(size: int) -> None:
+    for write in (
+        FullWrite(9, bytes(size)),
+        OffsetWrite(9, 0x1FFFF, bytes(size)),
+        IndexWrite(9, (1,), bytes(size)),
+        IndexWrite(9, tuple(range(9)), bytes(size)),
+    ):
         assert decode_service(encode_service(write)) == write
 
 
