@@ -110,9 +110,9 @@ class NetworkSide:
         self._node.join_segments()
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
-        """A bearer can be used: what waits is sent at once, or a registration.
+        """A bearer can be used: what waits is sent at once, or else a registration.
 
-        Who opens a connection and says nothing on it can be asked nothing.
+        The TMS can ask nothing over a connection before the module has said something on it.
         """
         self._bearers.up(path, way)
         if way.has_segments:
@@ -156,19 +156,19 @@ class NetworkSide:
         """Answer a request; one that nobody waits for any more is left."""
         self._node.answer(asked, responses, now_us)
 
-    def hurry(self, report: int, waits_us: Sequence[int], now_us: int) -> None:
-        """Last gasp: send what is urgent, and again, each time after the next of these waits.
+    def last_gasp(self, report: int, waits_us: Sequence[int], now_us: int) -> None:
+        """The hold-up energy ends: send what is urgent, and again, after each of these waits.
 
-        The ``report`` that tells of the loss goes first.  No more messages than waits, whatever
-        comes of them, until the mains are back.
+        The ``report`` that tells of the loss goes first.  Until the mains are back there are no
+        more messages than waits, whatever comes of them.
         """
         self._order.gasps = gasps = Gasps(report, waits_us)
         self._asked = None  # its answer may not come: what is on the way may have lost its mains
         self._not_before_us = now_us + (gasps.wait_us or 0)
         self.poll(now_us)
 
-    def spare(self) -> None:
-        """The mains are back: energy is no concern any more."""
+    def mains_back(self) -> None:
+        """There is energy again for all that waits."""
         self._order.gasps = None
 
     def expire(self, now_us: int) -> None:
@@ -306,26 +306,29 @@ class NetworkSide:
         self._events.append(RegisteredWithTms())
 
     def _answered_late(self, event: AnsweredLate, now_us: int) -> None:
-        """An answer tells how slow its way is, and what the TMS has done, also when nobody waits
-        for it any more: where a message takes longer than any wait, it is the only one."""
+        """Take an answer for which nobody waits any more.
+
+        It still tells how slow its way is, and what the TMS has done; where a message takes
+        longer than any wait, there is no other.
+        """
         late = self._late.pop(event.transaction, None)
         if late is None:
             return
         self._bearers.answered(late.wait, now_us)
         if late.entry is not None:
             if _is_taken(late.entry, event.responses):
-                self._asked_in_vain(late)
+                self._stop_repeating(late)
                 self._acknowledged(late.entry, now_us)
             return
         try:
             answer = decode_registered(b"".join(event.responses[:1]))
         except RemoteProtocolError:
             return
-        self._asked_in_vain(late)
+        self._stop_repeating(late)
         self._taken_in(answer.period_s, now_us)
 
-    def _asked_in_vain(self, late: _Request) -> None:
-        """What was answered late needs no answer any more where it was asked again meanwhile."""
+    def _stop_repeating(self, late: _Request) -> None:
+        """Wait no more for a request that repeats one which was answered late."""
         if self._asked is not None and self._asked.report == late.report:
             self._late[self._asked.transaction] = self._asked
             self._asked = None

@@ -1,4 +1,4 @@
-"""What the module does when its mains go and come back: keeps, tells, hurries, spares.
+"""What the module does when its mains go and come back.
 
 The outage detector says what happened; here it becomes durable and is told.
 """
@@ -23,7 +23,7 @@ class Power:
 
     def back(self, now_us: int, since_us: int | None = None) -> None:
         """The mains are there, since ``since_us`` if not just now; also told at a start."""
-        self._network.spare()
+        self._network.mains_back()
         event = self._outage.returned(now_us if since_us is None else since_us)
         if isinstance(event, Restored):
             self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
@@ -38,7 +38,7 @@ class Power:
             if isinstance(event, LastGasp):
                 report = self._reporter.outage(event.number, event.start_s, None, now_us)
                 if report is not None:
-                    self._network.hurry(report, event.waits_us, now_us)
+                    self._network.last_gasp(report, event.waits_us, now_us)
             else:
                 lasts = False
         return lasts
