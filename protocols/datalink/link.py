@@ -96,19 +96,19 @@ class PacketDamaged(Event):
     """Something that began like a packet was refused."""
 
 
+@dataclass(frozen=True)
+class LinkFailed(Event):
+    """Our packet was not acknowledged after all repetitions; ``refused``: each one was NAKed."""
+
+    refused: bool
+
+
 class _Copy(Enum):
     """Where the copy of our packet is that was sent last."""
 
     WAITS = "not given to the host yet"
     LEAVES = "given to the host, which has not said yet that it left"
     LEFT = "on the line, or there is none"
-
-
-@dataclass(frozen=True)
-class LinkFailed(Event):
-    """Our packet was not acknowledged after all repetitions; ``refused``: each one was NAKed."""
-
-    refused: bool
 
 
 class Link:
@@ -140,15 +140,19 @@ class Link:
         self._toggle = 0
         self._waiting: deque[Packet] = deque()
         self._last_sent = b""
+        #: How often it was sent, and how often it was refused (NAK).
         self._sendings = 0
         self._naks = 0
+        #: NAKs that may still come for a message that was abandoned.
         self._unheard = 0
         self._copy = _Copy.LEFT
+        #: When its acknowledgment is overdue.
         self._due_us: int | None = None
+        #: Whether a wake-up character may help it.
         self._wake = False
         self._sleep = Sleep(self.quirks)
         self._checksums = ChecksumOrder(self.quirks)
-        # Receiving: the last packet, and the message that is not complete.
+        # Receiving: the last packet, and the message that is not whole.
         self._copies = Copies(self.quirks)
         self._assembly = Assembly()
 

@@ -4,12 +4,12 @@ A machine: bytes and instants in, bytes out.  It works only when something is
 due (an interval ends, a tier changes) or is asked for; the load between two
 instants is a function of the calendar, so nothing is lost by waiting.
 
-Durable at each end of an interval, event, write and power failure, as one
-commit: registers, load profile, logs, written tables, lock-out.  A kill between
-two commits loses what flowed since the last, which the meter then measures
-again from the calendar, as a real one with a hold-up capacitor would have kept
-it; when it was gone for more than forty days, it was without power.  Of two
-commits the second holds all that the first did, so registers never go back.
+At each end of an interval, event, write and power failure one commit makes all
+that has changed durable: registers, load profile, logs, written tables, lock-out.
+What flowed between the last commit and a kill is measured again from the calendar:
+a real meter has a hold-up capacitor, and would have kept it.  A meter that was
+gone for more than forty days was without power.  Each commit holds all that the
+one before did, so registers never go back.
 """
 
 from __future__ import annotations

@@ -111,7 +111,12 @@ def fleet_template() -> Template:
 
 
 class Fleet:
-    """The world.  ``trace`` takes a line for everything that passes a link or breaks."""
+    """The world.  ``trace`` takes a line for everything that passes a link or breaks.
+
+    Each of its actors (a SmartMeter, a relay, the office with the head-end, the faults) stands in
+    the agenda with its next deadline.  What an actor does may reach others: these are planned
+    anew at once, but for the ``current`` SmartMeter, which is planned when its turn ends.
+    """
 
     def __init__(
         self,
@@ -133,6 +138,7 @@ class Fleet:
         self.store = MemoryStore()
         self.template = template or fleet_template()
         self._calendar = Calendar(EPOCH_US)
+        #: What the head-end is to be told once its commit is done.
         self._waiting: list[Callable[[], None]] = []
         self._key_chance = Random(f"{settings.seed}/keys")
         self.relays = relays_of(settings)
@@ -222,7 +228,10 @@ class Fleet:
 
     @property
     def at_rest(self) -> bool:
-        """Tell whether all has arrived; over links that are never good somebody is always late."""
+        """Tell whether all has arrived, and on the usual links that no silence or outage is open.
+
+        Over links that are never good somebody is always late.
+        """
         usual = (self.settings.link, self.settings.backhaul) == (USUAL_LINK, USUAL_BACKHAUL)
         if usual:
             return settled(self.store, self.journals)
