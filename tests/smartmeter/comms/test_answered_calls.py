@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +27,6 @@ from tests.smartmeter.comms.far_ends import (
 )
 
 MESSAGE = request([READ_1])
-
-
-@pytest.fixture
-def modems() -> Iterator[Modems]:
-    made = Modems()
-    yield made
-    made.close()
 
 
 class Called:

@@ -1,7 +1,6 @@
 """Short messages as a bearer: limits, strangers, a modem that fails, and the bell that wakes."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,13 +24,6 @@ from tests.smartmeter.comms.far_ends import (
     until,
 )
 from tests.smartmeter.comms.test_node_host import Node, running
-
-
-@pytest.fixture
-def modems() -> Iterator[Modems]:
-    made = Modems()
-    yield made
-    made.close()
 
 
 def bearer_of(modems: Modems) -> SmsBearer:

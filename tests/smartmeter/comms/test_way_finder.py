@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -217,13 +216,6 @@ async def test_a_relay_tells_its_own_address_for_itself_and_for_whom_it_reaches(
         nobody = encode_service(Resolve(ApTitle.parse(".9")))
         assert items(await asked(relay, request([nobody], 4, called=TITLE))) == [b"\x0c"]
     await relay.stop()
-
-
-@pytest.fixture
-def modems() -> Iterator[Modems]:
-    made = Modems()
-    yield made
-    made.close()
 
 
 async def test_a_relay_wakes_a_node_and_what_is_for_it_waits_until_it_has_come(
