@@ -12,6 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from random import Random
+from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -520,6 +522,19 @@ def test_a_csv_file_that_is_ahead_of_readings_that_were_put_back_is_left_alone(
     assert path.read_bytes() == whole
     path.unlink()
     assert file.step() and len(path.read_text().splitlines()) == 3
+
+
+def test_the_program_that_the_page_shows_reads_what_is_new(tmp_path: Path) -> None:
+    readings = Readings(tmp_path / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0], [7, 3]]))])
+    page = (Path(__file__).parents[3] / "docs" / "gateway.rst").read_text()
+    code = page.partition("A sink of your own")[2].partition("::\n")[2].partition("\n``number``")[0]
+    names: dict[str, Any] = {"last_number": 2}
+    exec(dedent(code).replace("/var/lib/smartmeter", str(tmp_path)), names)
+    [first, second] = names["new"]
+    assert first[:6] == (3, ESN, 1, 1, 1, 0) and first[-3:] == ("delivered", "7", "Wh")
+    assert second[-3:] == ("received", "3", "Wh")
+    names["readings"].close()
 
 
 def test_killed_at_any_moment_every_interval_is_in_database_and_csv_once(tmp_path: Path) -> None:
