@@ -17,7 +17,7 @@ from typing import Any
 from ansi_tables import Record, Snapshot, TableError
 from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.registers import Kind
-from ansi_tables.meaning.sources import Direction, Source
+from ansi_tables.meaning.sources import Direction, Source, source
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.load_profile import OVERFLOW, RANGES
@@ -128,7 +128,7 @@ class RunningOn:
             if self._profile is not None:
                 self._profile.energy.add(power, reactive, until_s - at_s)
                 if until_s % self._profile.interval_s == 0:
-                    self._profile.close()
+                    self._profile.close(self._energy)
 
     def _registers(self) -> bytes:
         record = _copied(self._snapshot[REGISTERS])
@@ -186,6 +186,15 @@ class _Profile:
         self._most = RANGES.get(snapshot[62].INT_FMT_CDE1, (0, None))[1]
         self._status = _copied(snapshot[PROFILE_STATUS])
         self._data = _copied(snapshot[PROFILE])
+        #: What the readings at a block's end are of, by channel; None where there is none.
+        self._read_of = [
+            source(snapshot, one.END_BLK_RDG_SOURCE_SELECT) if one.CHNL_FLAG.END_RDG_FLAG else None
+            for one in snapshot[62].LP_SEL_SET1
+        ]
+        newest = self._data.LP_DATA_SET1[self._status.LP_STATUS_SET1.LAST_BLOCK_ELEMENT]
+        #: The readings of the image's newest block; what has flown since is added to them.
+        self._readings = _copied(newest.END_READINGS)
+        self._own_pulses = bool(snapshot[61].LP_FLAGS.get("BLK_END_RD_INDICATOR_FLAG"))
         self._images: dict[int, bytes] = {}
         self.energy = Energy()
         #: What was too little for a whole count, by channel: the next interval gets it.
@@ -207,13 +216,13 @@ class _Profile:
         except (KeyError, AttributeError, TableError):
             return None
 
-    def close(self) -> None:
-        """Record the interval that has ended."""
+    def close(self, flown: Energy) -> None:
+        """Record the interval that has ended; ``flown`` is all since the image."""
         status = self._status.LP_STATUS_SET1
         end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
         moment = getattr(end, "value", end)
         if self._intervals <= status.NBR_VALID_INT:
-            self._next_block(status)
+            self._next_block(status, flown)
         block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
         index = status.NBR_VALID_INT
         if isinstance(moment, datetime):
@@ -237,13 +246,25 @@ class _Profile:
                     nibble = "LOW_NIBBLE" if low else "HIGH_NIBBLE"
                     interval["EXTENDED_INT_STATUS"][octet][nibble] = OVERFLOW
             interval["INT_DATA"][number] = value
+        self._read(block, flown)
         for closure in block.get("CLOSURE_STATUS", ()):
             closure["NBR_VALID_INTERVALS"] = index + 1
         status["NBR_VALID_INT"] = index + 1
         self.energy = Energy()
         self._images.clear()
 
-    def _next_block(self, status: Any) -> None:
+    def _read(self, block: Any, flown: Energy) -> None:
+        """Give the block the readings at its end."""
+        bases = zip(self._readings, self._read_of, self._channels, strict=True)
+        for reading, (base, of, channel) in zip(block.END_READINGS, bases, strict=True):
+            if "BLOCK_END_READ" in reading:
+                counts = Fraction(0) if of is None else flown.counts(of)
+                reading["BLOCK_END_READ"] = _plus(base.BLOCK_END_READ, counts)
+            if "BLOCK_END_PULSE" in reading:
+                pulses = base.BLOCK_END_PULSE + flown.counts(channel.source)
+                reading["BLOCK_END_PULSE"] = int(pulses) % (1 << 32)
+
+    def _next_block(self, status: Any, flown: Energy) -> None:
         status["LAST_BLOCK_ELEMENT"] = (status.LAST_BLOCK_ELEMENT + 1) % self._blocks
         status["LAST_BLOCK_SEQ_NBR"] = (status.LAST_BLOCK_SEQ_NBR + 1) % (1 << 32)
         status["NBR_VALID_BLOCKS"] = min(status.NBR_VALID_BLOCKS + 1, self._blocks)
@@ -252,6 +273,10 @@ class _Profile:
         block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset()
+        for base, channel in zip(self._readings, self._channels, strict=True):
+            if self._own_pulses and "BLOCK_END_PULSE" in base:
+                before = flown.counts(channel.source) - self.energy.counts(channel.source)
+                base["BLOCK_END_PULSE"] = -before
 
     def go_on_from(self, status: Any) -> None:
         """Take how many blocks are unread."""

@@ -63,6 +63,23 @@ def test_the_profile_records_what_the_registers_count() -> None:
     assert abs(recorded - counted) <= 1, (recorded, counted)
 
 
+@pytest.mark.parametrize("profile", ["commercial", "bcd-1997"])
+def test_readings_at_a_blocks_end_go_on_with_the_intervals(profile: str) -> None:
+    """Of active energy, which flows in a live image as it did in the meter."""
+    image = cloned(profile)
+    before, later = load_profile(Snapshot(image.tables)), load_profile(after(image, PASSED_US))
+    new = [interval for interval in later if interval.sequence > before.sequences[-1]]
+    recorded = sum(interval.values[0] for interval in new)  # type: ignore[misc]
+    first, last = before.blocks[-1].readings[0], later.blocks[-1].readings[0]
+    a_count_wh = 10 if profile == "commercial" else 1
+    moved = last.value - first.value  # type: ignore[operator]
+    assert recorded > 0 and abs(moved - recorded) <= a_count_wh
+    ends = [block.readings[0].value for block in later.blocks[-3:]]
+    assert ends == sorted(ends)  # type: ignore[type-var]
+    if last.pulses is not None and first.pulses is not None:
+        assert abs(last.pulses - first.pulses - recorded) <= 1
+
+
 @pytest.mark.parametrize("profile", ["residential", "bcd-1997"])
 def test_blocks_that_begin_are_whole_and_numbered_on_beyond_sixteen_bits(profile: str) -> None:
     image = cloned(profile)
