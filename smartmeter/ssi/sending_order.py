@@ -59,27 +59,36 @@ class SendingOrder:
         """Give the cheapest bearer that has something to carry, and the report if there is one.
 
         ``owes``: a registration goes first, over a dear bearer only for what is urgent.  Without
-        a report the cheapest carries one too that nobody has seen us on.
+        a report, one also goes over the cheapest bearer if the TMS has not seen us on it yet.
         """
-        gasps = self.gasps
-        if gasps is not None and gasps.wait_us is None:
-            return None
-        owes, unseen = owes and gasps is None, None if gasps is not None else self._bearers.unseen()
+        if self.gasps is not None:
+            return self._gasp(self.gasps)
+        unseen = self._bearers.unseen()
         if not owes and not len(self._outbox) and unseen is None:
             return None
-        ways = list(self._bearers.ways.items())
-        if gasps is not None and ways:
-            # What the mains fed may be dead on the way: each last gasp takes another bearer.
-            turn = gasps.sent % len(ways)
-            ways = ways[turn:] + ways[:turn]
-        for path, way in ways:
+        for path, way in self._bearers.ways.items():
             entry = self._first_for(way)
-            if entry is None and tries_aside and not (way.urgent_only or gasps is not None):
+            if entry is None and tries_aside and not way.urgent_only:
                 entry = self._outbox.next_aside(_room(way))
             registers = (owes or path == unseen) and way.max_apdu_octets >= REGISTRATION_OCTETS
-            if (entry is not None and (registers or not owes)) or (
-                registers and not way.urgent_only
-            ):
+            if owes and not registers:
+                continue  # nothing goes before a registration, and that does not fit
+            if entry is not None or (registers and not way.urgent_only):
+                return path, entry
+        return None
+
+    def _gasp(self, gasps: Gasps) -> tuple[Hashable, Entry] | None:
+        """Give the bearer and the report of the next message of a last gasp.
+
+        What the mains fed may be dead on the way: each message takes another bearer.
+        """
+        ways = list(self._bearers.ways.items())
+        if gasps.wait_us is None or not ways:
+            return None
+        turn = gasps.sent % len(ways)
+        for path, way in ways[turn:] + ways[:turn]:
+            entry = self._first_for(way)
+            if entry is not None:
                 return path, entry
         return None
 
