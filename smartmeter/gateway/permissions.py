@@ -73,12 +73,10 @@ def read_permission(path: Path, place: str = "") -> LocalPermission:
 
 
 def _numbers(value: object, name: str, place: str) -> frozenset[int]:
-    numbers = value if isinstance(value, list) else [None]
-    for number in numbers:
+    remedy = f"write [n, …], n 0 to {MAX_NUMBER}"
+    if not isinstance(value, list):
+        raise SettingsError(f"{place}, {name}", f"{value!r:.80} is no list", remedy)
+    for number in value:
         if type(number) is not int or not 0 <= number <= MAX_NUMBER:
-            raise SettingsError(
-                f"{place}, {name}",
-                f"{number!r:.80} is no number",
-                f"write [n, …], n 0 to {MAX_NUMBER}",
-            )
-    return frozenset(numbers)
+            raise SettingsError(f"{place}, {name}", f"{number!r:.80} is no number", remedy)
+    return frozenset(value)

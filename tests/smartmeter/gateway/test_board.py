@@ -225,7 +225,7 @@ def test_a_local_file_names_what_may_be_written(tmp_path: Path) -> None:
         ("procedures = [9]", "dangerous_procedures"),
         ("procedures = [2050]", "dangerous_procedures"),
         ("tables = [7]", "procedures"),
-        ("tables = 5", "is no number"),
+        ("tables = 5", "tables: 5 is no list; write [n,"),
         ("tables = [true]", "is no number"),
         ("tables = [-1]", "is no number"),
         ("tables = [5", "TOML"),
