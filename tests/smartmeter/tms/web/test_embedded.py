@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 
@@ -29,6 +30,36 @@ async def test_a_page_listens_for_both_families() -> None:
         for host in ("127.0.0.1", "::1"):
             with socket.create_connection((host, server.port), timeout=60):
                 pass
+    finally:
+        await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told"),
+    [
+        (None, "192.0.2.7 https"),
+        ("198.51.100.1", "127.0.0.1 http"),
+        ("127.0.0.0/8", "192.0.2.7 https"),
+    ],
+)
+async def test_who_asks_is_told_by_a_proxy_on_this_machine_or_where_the_environment_says(
+    proxies: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = FastAPI()
+
+    @app.get("/who")
+    async def who(request: Request) -> str:
+        assert request.client is not None
+        return f"{request.client.host} {request.url.scheme}"
+
+    if proxies is not None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxies)
+    server = WebServer(app, "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+            headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+            assert (await client.get("/who", headers=headers)).json() == told
     finally:
         await server.stop()
 
