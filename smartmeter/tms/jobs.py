@@ -160,6 +160,7 @@ class JobRunner:
         line = self._take(transaction, now_us)
         if line is None:
             return
+        line.turn_to(line.aside)  # it is there
         if len(responses) != len(line.services):
             fault = ExchangeFailed(f"{len(responses)} answers to {len(line.services)} services")
             self._step(line, fault, now_us)

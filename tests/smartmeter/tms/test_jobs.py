@@ -296,6 +296,14 @@ def test_work_waits_for_a_meter_that_has_a_way_and_does_not_answer() -> None:
     assert world.send(True, True) == [1, 1] and world.first.state == DONE
 
 
+def test_work_that_waits_goes_on_when_other_work_is_answered() -> None:
+    world = Absent()
+    world.job(2)
+    world.now_us += 2_000_000
+    world.runner.expire(world.now_us)
+    assert world.send(*[True] * 4) == [2, 2, 1, 1] and world.first.state == DONE
+
+
 def test_work_waits_only_so_often_for_a_meter_that_is_heard_and_never_answers() -> None:
     world, heard = Absent(10**6), 0
     while world.first.state == "waiting" and heard < 100:
