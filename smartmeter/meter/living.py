@@ -24,7 +24,7 @@ from smartmeter.meter.load_profile import OVERFLOW, RANGES
 from smartmeter.meter.loads import flow_at
 
 MINUTE_S = 60
-CLOCKS = (52, 55)
+CLOCKS = (52, 55, 57)
 REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
 #: What a unit counts, in watt-seconds.
 _WATT_SECONDS = 3600

@@ -49,6 +49,12 @@ def test_a_live_image_counts_what_flows_in_its_own_units(profile: str) -> None:
     assert min(used) >= 0 and 2_000 < max(used) < 200_000, used
 
 
+def test_every_table_that_shows_the_clock_runs_on_with_it() -> None:
+    later = after(cloned("residential-tou"), PASSED_US)
+    shown = [later[number].CLOCK_CALENDAR.value for number in (52, 55, 57)]
+    assert len(set(shown)) == 1
+
+
 def test_the_profile_records_what_the_registers_count() -> None:
     image = cloned("residential")
     before, later = load_profile(Snapshot(image.tables)), load_profile(after(image, PASSED_US))
