@@ -11,6 +11,7 @@ setup": their effects are not in an image.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ansi_tables.procedures import LIST_CODES, Initiate, decode_initiate
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
+from smartmeter.meter.living import CLOCKS
 from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, ResultCode, posted, unreadable
 
 if TYPE_CHECKING:
@@ -87,17 +89,27 @@ def _clear(*names: str) -> Callable[[TwinDevice, Snapshot, Record, int], Result]
 
 def _set_date_time(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     """Set date, time, or both; of the qualifier only the day of the week follows."""
-    record = Record(tables[CLOCK])
-    before = record.CLOCK_CALENDAR.value
+    before = tables[CLOCK].CLOCK_CALENDAR.value
     known = isinstance(before, datetime)
     after = asked_for(given, before, tables.context.fmt) if known else None
     if after is None:
         return BAD
-    record["CLOCK_CALENDAR"] = after
-    weekday = after.isoweekday() % 7
-    record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
-    twin.put(CLOCK, tables.layout(CLOCK).encode(record), now_us)
+    shown = {CLOCK: _showing(tables, CLOCK, after)}
+    for number in CLOCKS:
+        with suppress(TableError, KeyError, AttributeError):  # it is not there, or stays as it is
+            shown[number] = _showing(tables, number, after)
+    for number, image in shown.items():
+        twin.put(number, image, now_us)
     return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
+
+
+def _showing(tables: Snapshot, number: int, moment: datetime) -> bytes:
+    """Give a table of the clock as it shows a time."""
+    record = Record(tables[number])
+    record["CLOCK_CALENDAR"] = moment
+    weekday = moment.isoweekday() % 7
+    record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
+    return tables.layout(number).encode(record)
 
 
 def _log_in(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:

@@ -96,6 +96,15 @@ def test_logging_in_by_procedure_opens_what_is_locked_and_logging_out_closes_it(
     assert said[len(OPENED)][0] == isc
 
 
+def test_every_table_that_shows_the_clock_shows_the_time_that_was_set() -> None:
+    device = TwinDevice(IMAGE, TwinPasswords())
+    device.security(b"master", 0)
+    device.write(7, None, call(10, CLOCK).data, 0)
+    shown = Snapshot(device.tables)
+    assert shown[52].CLOCK_CALENDAR.value == shown[55].CLOCK_CALENDAR.value == NOON
+    assert shown[55].TIME_DATE_QUAL.DAY_OF_WEEK == shown[52].TIME_DATE_QUAL.DAY_OF_WEEK == 3
+
+
 def test_a_twin_that_runs_goes_on_from_the_clock_that_was_set() -> None:
     device = TwinDevice(IMAGE, TwinPasswords(), RunningOn(IMAGE, Calendar(0, 1), 1, 0))
     device.security(b"master", 0)
