@@ -132,6 +132,8 @@ class OwnTables:
             return bytes([ResponseCode.isc])
         if role is Role.ROOT and not self._brings_key(request):
             return bytes([ResponseCode.isc])
+        if role is Role.MAINTENANCE and self._brings_key(request):
+            return bytes([ResponseCode.isc])  # it could bring one of the TMS
         try:
             match request:
                 case FullRead(table) if self._in_block(table):

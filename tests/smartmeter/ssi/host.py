@@ -52,9 +52,10 @@ FACTORY = Factory("SM000001", KEY, (TmsAddress("test"),), 2, "SSI", b"master")
 @dataclass
 class Ring:
     cipher: EaxPrime
+    ids: tuple[int, ...] = (0,)
 
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        return self.cipher if key_id == 0 else None
+        return self.cipher if key_id in self.ids else None
 
 
 @dataclass
@@ -169,7 +170,7 @@ class Street:
             on_interval=self.journal.append,
             permission=permission,
         )
-        ring = Ring(EaxPrime(KEY))
+        self.ring = ring = Ring(EaxPrime(KEY))
         told = frozenset((REGISTER,))
         settings = NodeSettings(window_s=900 * rate, tell_time_to=told)
         self.host = Host(Node(ApTitle.parse(".1"), ring, self.calendar, None, settings))
@@ -205,10 +206,10 @@ class Street:
     def run(self, seconds: float) -> None:
         self.world.run(self.world.now_us + int(seconds * US_PER_S))
 
-    def ask(self, *services: bytes) -> list[bytes]:
+    def ask(self, *services: bytes, key_id: int = 0) -> list[bytes]:
         """Ask the SmartMeter over the network; give the answers."""
         number = self.host.node.request(
-            services, FACTORY.title, "link", self.world.now_us, key_id=0
+            services, FACTORY.title, "link", self.world.now_us, key_id=key_id
         )
         self.world.run(self.world.now_us + 60 * US_PER_S, lambda: number in self.host.answers)
         answer = self.host.answers[number]

@@ -37,11 +37,13 @@ from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.ssi.configuration import Configuration
+from smartmeter.ssi.keys import Role
 from smartmeter.ssi.own_tables import MAX_ANSWER_OCTETS
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
     FACTORY,
     GENERAL,
+    KEY,
     OUTAGE,
     Street,
     command,
@@ -435,6 +437,24 @@ def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
     assert street.ask(own_write(SsiTable.KEYS, image)) == [b"\0"]
     assert street.ask(own_read(SsiTable.KEYS)) == [b"\5"]
     assert street.device.module.parts.keys.sending == 1
+
+
+@pytest.mark.parametrize("role", [Role.MAINTENANCE, Role.READ_ONLY])
+def test_who_is_not_the_head_end_brings_no_key_also_in_a_session_of_the_head_end(
+    role: Role,
+) -> None:
+    street = provisioned()
+    street.ring.ids = (0, 9)
+    image = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 9, "ROLE": role, "KEY": KEY})
+    assert street.ask(own_write(SsiTable.KEYS, image)) == [b"\0"]
+    own = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 1, "ROLE": Role.TMS, "KEY": bytes(16)})
+    bring, leave = own_write(SsiTable.KEYS, own), encode_service(Disconnect())
+    assert street.ask(bring, leave, own_read(SsiTable.MODULE_STATUS), key_id=9)[:2] == [b"\3"] * 2
+    logon = encode_service(NetworkLogon(2, b"TMS".ljust(10), 600))
+    password = encode_service(NetworkSecurity(FACTORY.optical_password.ljust(20)))
+    assert [answer[0] for answer in street.ask(logon, password)] == [0, 0]
+    assert street.ask(bring, leave, key_id=9) == [b"\3"] * 2
+    assert street.device.module.parts.keys.sending == 0
 
 
 def test_keys_and_passwords_that_everybody_could_read_on_their_way_are_refused() -> None:
