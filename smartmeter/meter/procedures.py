@@ -234,6 +234,8 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
 def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
     """Set date, time, or both, and the qualifier's bits that say what is applied.
 
+    Its DST_FLAG tells which of two is meant where an hour comes twice; when daylight saving
+    begins and ends is the calendar's to say.
     Procedure 32 is the same with fractions of a second, whose times are longer.
     """
     mask, clock = given.SET_MASK, meter.clock
@@ -243,12 +245,14 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
     wanted = None if before is None else asked_for(given, before, meter.program.formats)
     if wanted is None:
         return BAD
+    saving: bool | None = None
     if mask.SET_TIME_DATE_QUAL:
+        saving = bool(given.TIME_DATE_QUAL.DST_FLAG)
         names = [name for name in QUALIFIER_BITS if name != "DST_FLAG"]
         clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
     if mask.SET_TIME_FLAG or mask.SET_DATE_FLAG:
         meter.note(EventCode.TIME_CHANGED_OLD, now_us)
-        utc_s = meter.metering.time.instant_of(stamp_of(wanted))
+        utc_s = meter.metering.time.instant_of(stamp_of(wanted), saving)
         meter.set_clock(utc_s * US_PER_S + wanted.microsecond, now_us)
         meter.note(EventCode.TIME_CHANGED_NEW, now_us)
     after = clock.shown(clock.utc_us(now_us))

@@ -120,17 +120,18 @@ class TimeOfUse:
             self._set_dst(plan.last_dst(yesterday) == DST_ON)
         self._switch_dst(utc_s, None)
 
-    def instant_of(self, stamp: int) -> int:
+    def instant_of(self, stamp: int, saving: bool | None = None) -> int:
         """Give when, in UTC seconds, the clock shows a stamp by the daylight saving of that time.
 
-        Of an hour that comes twice the one is meant in which daylight saving is as now; a time
-        in the hour that is left out is taken as one without it.
+        Of an hour that comes twice the one is meant in which daylight saving is as ``saving``
+        says, or as now; a time in the hour that is left out is taken as one without it.
         """
         if self._plan is None:
             return self._clock.instant_of(stamp)
         now = self.state.dst_on
+        first = now if saving is None else saving
         try:
-            for on in (now, not now):
+            for on in (first, not first):
                 self._set_dst(on)
                 utc_s = self._clock.instant_of(stamp)
                 self._begin_dst(utc_s, self._plan)

@@ -357,6 +357,27 @@ def test_a_clock_set_into_the_hour_that_comes_twice_takes_the_one_that_is_meant(
         assert (clock.CLOCK_CALENDAR.value.hour, clock.TIME_DATE_QUAL.DST_FLAG) == (1, saving)
 
 
+@pytest.mark.parametrize("saving", [0, 1])
+def test_a_qualifier_that_is_set_with_the_time_tells_which_hour_is_meant(saving: int) -> None:
+    """At half past one, which comes twice: the clock is in one of them, the other is meant."""
+    hours = {1: 5, 0: 6}  # UTC
+    begin = int(datetime(2026, 11, 1, hours[1 - saving], 30, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=begin * US_PER_S)
+    clock = bench.snapshot()[52]
+    assert 1 - saving == clock.TIME_DATE_QUAL.DST_FLAG
+    given = {
+        "SET_MASK": {"SET_TIME_FLAG": 1, "SET_DATE_FLAG": 1, "SET_TIME_DATE_QUAL": 1},
+        "DATE_TIME": clock.CLOCK_CALENDAR.value,
+        "TIME_DATE_QUAL": clock.TIME_DATE_QUAL | {"DST_FLAG": saving},
+    }
+    assert run(bench, 10, given)[0] == 0
+    after = bench.snapshot()[52]
+    assert after.CLOCK_CALENDAR.value == clock.CLOCK_CALENDAR.value
+    assert saving == after.TIME_DATE_QUAL.DST_FLAG
+    wanted = datetime(2026, 11, 1, hours[saving], 30, tzinfo=UTC)
+    assert bench.meter.clock.utc_s(bench.now_us) == int(wanted.timestamp())
+
+
 def test_a_user_defined_table_is_its_fragments_back_to_back() -> None:
     bench = Bench(PROFILES["industrial"])
     bench.wait(HOUR_US)
