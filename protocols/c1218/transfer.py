@@ -138,9 +138,14 @@ class TableReading:
             if self.data or refusal.code not in _CANNOT:
                 raise
         self.by_elements = True
-        yield from self._by_indices((), limits)
+        try:
+            yield from self._by_indices((), limits)
+        except ServiceRefused as refusal:
+            if self.data or refusal.code not in _CANNOT:
+                raise
         if not self.data:
-            raise ServiceRefused(ResponseCode.onp, "onp", "read in full, by offset and by index")
+            read = f"table {self.table}, read in full, by offset and by index"
+            raise ServiceRefused(ResponseCode.onp, "onp", read)
         limits.offset_reads = False
         return bytes(self.data)
 

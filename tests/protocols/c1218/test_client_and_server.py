@@ -348,6 +348,18 @@ def test_after_a_meter_without_offset_reads_another_is_read_by_offsets() -> None
         line.run(close_session())
 
 
+@pytest.mark.parametrize("code", [ResponseCode.onp, ResponseCode.sns])
+def test_a_table_that_no_way_of_reading_gives_is_told_by_what_the_meter_said_of_it(
+    code: ResponseCode,
+) -> None:
+    refusals = {FullRead: ResponseCode.onp, OffsetRead: code, IndexRead: code}
+    line = Line(Client(), Server(IndexedModel({}), ServerOptions(refusals=refusals)), Random(1))
+    line.run(open_session(LogonSettings()))
+    failed = line.run(read_table(99, line.client.limits))
+    assert isinstance(failed, ScriptFailed) and isinstance(failed.error, ServiceRefused)
+    assert failed.error.code == ResponseCode.onp and "table 99" in str(failed.error)
+
+
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.08), damage=st.floats(0, 0.08))
 def test_on_a_bad_line_nothing_is_executed_twice_and_no_answer_is_mistaken(
     seed: int, loss: float, damage: float
