@@ -51,16 +51,13 @@ class OwnNode:
         self._host = ApTitle.parse(factory.tms[0].title)
         #: What was received, served and refused, by reason, since the start.
         self.counts: Counter[str] = Counter()
+        #: Whether it has begun; asked at each step.
+        self.is_there = False
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
         #: How many nodes were made: each counts its tokens anew.
         self._made = 0
         self._joins_segments = False
-
-    @property
-    def is_there(self) -> bool:
-        """Tell whether it has begun."""
-        return self._node is not None
 
     def begin(self, now_us: int) -> None:
         """Begin after a start: the clock has been set.  What was stamped before is refused."""
@@ -79,6 +76,7 @@ class OwnNode:
             not_before_s=utc_s - 1,
             clear_services=TOLD_TO_ANYBODY,
         )
+        self.is_there = True
         self._made += 1
         self._node = Node(
             self._factory.title,

@@ -29,6 +29,8 @@ class OwnRegistration:
         self.holds = False
         self._since_us = 0
         self._period_us = 3600 * US_PER_S
+        #: When it is to be asked for anew, if it holds.
+        self.lapses_us = self._period_us
 
     def request(self, connection_type: ConnectionType) -> bytes:
         """Give the service that asks for it over such a way."""
@@ -36,19 +38,19 @@ class OwnRegistration:
 
     def configure(self, period_s: int) -> None:
         """Take over after how long it is asked for anew."""
-        self._period_us = period_s * US_PER_S
+        self._lapse_after(period_s * US_PER_S)
 
     def taken_in(self, period_s: int, now_us: int) -> None:
         """The TMS has registered the module for ``period_s``; 0: for ever."""
         self.holds, self._since_us = True, now_us
+        period_us = self._period_us
         if period_s:
-            self._period_us = min(self._period_us, period_s * US_PER_S // 2)
-
-    @property
-    def lapses_us(self) -> int:
-        """Give when it is to be asked for anew, if it holds."""
-        return self._since_us + self._period_us
+            period_us = min(self._period_us, period_s * US_PER_S // 2)
+        self._lapse_after(period_us)
 
     def is_due(self, now_us: int) -> bool:
         """Tell whether it is to be asked for."""
         return now_us >= self.lapses_us or not self.holds
+
+    def _lapse_after(self, period_us: int) -> None:
+        self._period_us, self.lapses_us = period_us, self._since_us + period_us
