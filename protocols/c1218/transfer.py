@@ -182,14 +182,9 @@ class TableReading:
             except ServiceRefused as refusal:
                 if short and refusal.code not in SESSION_LOST:
                     break  # the piece before was the last
-                if refusal.code != ResponseCode.onp:
-                    raise
-                if self.data and size == 1:
+                piece = self._smaller(size, refusal)
+                if not piece:
                     break
-                if not self.data and size <= MIN_PIECE_OCTETS:
-                    raise
-                # Too long for an answer, or across the end, which not every device allows.
-                piece = max(1 if self.data else MIN_PIECE_OCTETS, size // 2)
                 continue
             if len(octets) > size:
                 raise RemoteProtocolError(f"{len(octets)} octets were sent, {size} were asked for")
@@ -199,6 +194,19 @@ class TableReading:
                 break
             piece = len(octets) if short else piece
         return bytes(self.data)
+
+    def _smaller(self, size: int, refusal: ServiceRefused) -> int:
+        """Give the size to try after a piece was refused; 0 where no octet is left.
+
+        It was too long for an answer, or went across the end, which not every device allows.
+        """
+        if refusal.code != ResponseCode.onp:
+            raise refusal
+        if self.data:
+            return size // 2
+        if size <= MIN_PIECE_OCTETS:
+            raise refusal
+        return max(MIN_PIECE_OCTETS, size // 2)
 
     def _by_indices(self, above: tuple[int, ...], limits: ClientLimits) -> Script[int]:
         """Read the elements below ``above`` one by one; give how many there were."""
