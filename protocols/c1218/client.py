@@ -1,8 +1,8 @@
 """The client's side of C12.18: a machine that runs scripts against a device.
 
 A script asks for one step after the other and is given the answers, or the
-error that ended the link: it may then begin a new session.  What a meter does
-differently is met here and in the link, counted in ``quirks``, and adapted to.
+error that ended the link: it may then begin a new session.  Where a meter deviates
+from the standard, client and link adapt to it and note it in ``quirks``.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ class Client:
         self.limits = ClientLimits(quirks=self.quirks)
         self._set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS)
         self._baud = START_BAUD
+        #: The speed from when all has left.
         self._baud_after_sent: int | None = None
+        #: No table was read since the logon.
         self._first_read = False
         self._queue: deque[_Running] = deque()
         self._running: _Running | None = None

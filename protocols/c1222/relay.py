@@ -131,7 +131,7 @@ class Relay:
             self.counts[f"dropped {error.told}"] += 1
             return
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
-        # Who has asked without a title is answered to none.
+        # The answer to somebody who has no title is called by none.
         if where is not Addressed.HERE or (apdu.is_response and apdu.called is None):
             self._pass_on(_Message(path, apdu, octets), where, now_us)
         elif path != self.upstream and self._is_for_upstream(apdu):
@@ -181,7 +181,7 @@ class Relay:
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
         """A title that was looked for may be reached by ``path``: what waits for it goes on.
 
-        The way that it went gives its place when an answer has come by this one.
+        A way that was known and brought no answer keeps its place until one has come by this one.
         """
         if not self._waiting.is_doubted(title):
             self._ways.routes.learn(title.absolute, path, False, now_us)
@@ -205,7 +205,7 @@ class Relay:
         for asked in self._due.to_try_elsewhere(now_us):
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
-            # Silence is how a request on exception succeeds, too.
+            # Where only a failure is answered, silence is success.
             if asked.apdu.response_control == ALWAYS:
                 self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._groups.expire(now_us)
@@ -434,7 +434,7 @@ class Relay:
         if asked.too != path:
             return
         self._ways.moved(title, asked.went, asked.too, now_us)
-        # Whoever says that it is a relay is asked below, and may answer in clear as any node.
+        # Anybody may say that it is a relay, is asked then, and could answer in a node's place.
         if asked.next is None and asked.too != self.upstream:
             self._owner.moved(title, asked.too)
 
