@@ -10,6 +10,7 @@ import click
 from ansi_tables.rendering import text_shown
 from smartmeter.cli.file_name import FILE_OR_INPUT, FILE_THERE
 from smartmeter.cli.frame_error import FrameError
+from smartmeter.cli.image_file import octets_of
 
 #: Options that say what an APDU of C12.22 does not say itself.
 _CONTEXT_OPTIONS = (
@@ -59,10 +60,7 @@ def frame(
         raise click.UsageError("give the frame as HEX, or --pcap FILE")
     if pcap is not None:
         return _capture(pcap, context, as_json)
-    try:
-        octets = bytes.fromhex("".join(hex_octets).replace(":", ""))
-    except ValueError:
-        raise click.UsageError("HEX: two hexadecimal digits an octet") from None
+    octets = octets_of("".join(hex_octets))
     shown: dict[str, Any]
     try:
         shown = {"ok": True, "decoded": _decoded(octets, protocol, context)}

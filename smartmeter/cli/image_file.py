@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from smartmeter.base.file import read_file, read_stream
 
 MAX_FILE_OCTETS = 64 << 20
 STANDARD_INPUT = "-"
+#: What stands between and before the octets of a dump.
+_BESIDE_DIGITS = re.compile(r"0[xX]|\\x|[\s:,;-]+")
 
 
 def given_octets(file_name: str, limit: int) -> bytes:
@@ -51,9 +54,12 @@ def read_octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
         raise click.UsageError("give HEX or --file, not both")
     if file_name is not None:
         return given_octets(file_name, MAX_FILE_OCTETS)
-    if hex_octets is None:
-        return None
+    return None if hex_octets is None else octets_of(hex_octets)
+
+
+def octets_of(hex_octets: str) -> bytes:
+    """Read hex digits as logs and programs print them: ``ee 00``, ``EE-00``, ``0xEE, 0x00``."""
     try:
-        return bytes.fromhex(hex_octets.replace(":", " "))
+        return bytes.fromhex(_BESIDE_DIGITS.sub(" ", hex_octets))
     except ValueError:
         raise click.UsageError("HEX: two hexadecimal digits an octet") from None

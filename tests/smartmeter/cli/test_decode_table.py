@@ -157,6 +157,19 @@ def test_hex_a_file_and_an_image_give_the_same(image: Path, tmp_path: Path) -> N
     assert fields["TIME_DATE_QUAL"]["GMT_FLAG"] == 1
 
 
+@pytest.mark.parametrize(
+    "dump",
+    ["{:02x} ", "{:02X}-", "{:02x}:", "0x{:02X}, ", "\\x{:02x}", "{:02X};", "0x{:02x}\n"],
+)
+def test_octets_are_read_as_other_programs_print_them(image: Path, dump: str) -> None:
+    octets = Snapshot.from_json(image.read_text()).images[52]
+    printed = "".join(map(dump.format, octets)).rstrip(" ,-:;")
+    given = run("table", "52", printed, "--image", str(image))
+    assert given.output == run("table", "52", "--image", str(image)).output
+    frame = "".join(map(dump.format, bytes.fromhex("EE0000000001201310"))).rstrip(" ,-:;")
+    assert run("frame", frame, "--json").return_value == 0
+
+
 def test_octets_after_the_table_are_reported(image: Path) -> None:
     octets = Snapshot.from_json(image.read_text()).images[52].hex() + "beef"
     result = run("table", "52", octets, "--image", str(image))
