@@ -22,13 +22,13 @@ from tests.protocols.transports.test_network_meter import KEYS, SECURITY, device
 class Procedures(Tables):
     """A device whose procedures finish when they are asked for the second time."""
 
-    asked = 0
+    times = 0
 
     def read(self, table: int, rights: Rights, now_us: int) -> bytes:
         if table != 8:
             return super().read(table, rights, now_us)
-        self.asked += 1
-        return self.images[7][:3] + bytes([0 if self.asked > 1 else 1])
+        self.times += 1
+        return self.images[7][:3] + bytes([0 if self.times > 1 else 1])
 
 
 def test_a_procedure_is_started_once_and_asked_for_until_it_is_done() -> None:
@@ -38,9 +38,9 @@ def test_a_procedure_is_started_once_and_asked_for_until_it_is_done() -> None:
         NetworkMeter(name, KEYS, PASSWORD, 2) as meter,
     ):
         assert meter.procedure(b"\x0b\x00\x21") == b"\x0b\x00\x21\x00"
-        assert tables.asked == 2
+        assert tables.times == 2
         assert meter.procedure(b"\x0b\x00\x22", ask=False) == b""
-        assert tables.asked == 2
+        assert tables.times == 2
 
 
 def test_a_procedure_whose_answer_is_refused_is_not_told_as_refused() -> None:
