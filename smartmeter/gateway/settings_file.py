@@ -41,7 +41,10 @@ class Section:
         self._environment = environment
         if not isinstance(value, dict):
             known = ", ".join(sorted(SECTIONS[name]))
-            raise SettingsError(place, "is missing", f"give it with {known}")
+            if value is None:
+                raise SettingsError(place, "is missing", f"give it with {known}")
+            fault = "is a list" if isinstance(value, list) else "is no table"  # a list: [[csv]]
+            raise SettingsError(place, fault, f"give one table with {known}")
         unknown = set(value) - SECTIONS[name]
         if unknown:
             known = ", ".join(sorted(SECTIONS[name]))
@@ -117,9 +120,8 @@ class Section:
         if variable in self._environment:
             return self._environment[variable]
         if default is None:
-            raise SettingsError(
-                self.place, f"{name} is missing", f"give it, or set {variable}" if variable else ""
-            )
+            remedy = f"give it, or set {variable}" if variable else "name a file"
+            raise SettingsError(self.place, f"{name} is missing", remedy)
         return default
 
     def tls_files(self) -> TlsFiles:

@@ -194,6 +194,24 @@ def test_a_wrong_setting_is_named_with_its_remedy(
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[csv]]\nfile = 'x'", "[csv]: is a list; give one table with file"),
+        ("csv = 'x'", "[csv]: is no table; give one table with file"),
+        ("tms = ['x']", "[[tms]] number 1: is no table; give one table with address"),
+        ("[tms]\naddress = 'tcp:h:1'", "[tms]: is one table; write [[tms]]"),
+        ("[upgrade]", "[upgrade]: public_key_file is missing; name a file"),
+    ],
+)
+def test_what_is_no_section_is_told_as_it_is(tmp_path: Path, text: str, told: str) -> None:
+    path = settings_file(tmp_path, WORKS)
+    path.write_text(f"{text}\n{path.read_text()}")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(path, {})
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("section", "name"),
     [
         ("gateway", "keep_days"),
