@@ -1,5 +1,6 @@
 """A real meter and the reference model, side by side through the same history."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
@@ -12,6 +13,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.loads import Flow, flow_at
+from smartmeter.meter.meter import STATE_PAGE
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.program import ConfigurationRefused
 from tests.smartmeter.meter.bench import Bench
@@ -111,14 +113,16 @@ class Pair:
             self._activated(before, legal)
 
     def kill(self, chance: Random) -> None:
+        """Start the processor anew; a session that it finds open ended at its last commit."""
+        state = json.loads(self.bench.nvram.get(STATE_PAGE) or b"")
         self.bench.start()
-        self._session_ended()
+        self._session_ended(state["metering"]["measured_us"] // US_PER_S)
 
-    def _session_ended(self) -> None:
+    def _session_ended(self, at_s: int | None = None) -> None:
         if self.programmed:
             self.programmed = False
             self.reference.counters[52] += 1
-            self.reference.logs.note(11, self.reference.now)
+            self.reference.logs.note(11, self.reference.now if at_s is None else at_s)
 
     # Procedures.
 
