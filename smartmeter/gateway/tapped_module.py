@@ -23,6 +23,8 @@ class TappedModule:
         self._module, self._readings, self._failed = module, readings, failed
         self._stopped = False
         epoch, self._taken = readings.taken(module.parts.esn)
+        if module.parts.outbox.epoch == epoch and module.parts.outbox.next_number <= self._taken:
+            module.parts.fell_back()  # and would give other reports the numbers of those
         if module.parts.outbox.epoch != epoch:
             # Another module's, or this one's, which begins an epoch where its medium fell back to.
             anew = not module.parts.outbox.epoch

@@ -131,6 +131,14 @@ class Parts:
             "SEASON": 255 if memory.seen.season is None else memory.seen.season,
         }
 
+    def fell_back(self) -> None:
+        """The medium has lost what it had acknowledged last, as others know who were told of it.
+
+        What it still has is whole, and older: what follows is numbered in another epoch.
+        """
+        self.outbox.renew()
+        self.life.set_error(ErrorCode.APPLICATION_AREA)
+
     def _take_stock(self, cause: StartCause, memory_damaged: bool) -> bool:
         """Show what is wrong at the start; True when what was kept cannot be read."""
         self.memory.restarts += 1

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import StorageError
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.listening import ListeningBearer
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.tapped_module import TappedModule
 from tests.ports import free_port
 from tests.smartmeter.gateway.test_set_aside import gateway_with_readings
-from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms
+from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms, schedule, schedules
 
 
 def not_expected(error: StorageError) -> None:
@@ -41,6 +42,38 @@ def test_readings_that_were_begun_anew_wait_for_the_tables_by_which_reports_are_
     raise_alarms(street, 1)
     again.expire(street.world.now_us)
     assert len(readings.after("happenings", 0)) == 2, "what is known already is not waited for"
+
+
+def test_a_state_file_that_fell_back_behind_the_readings_loses_nothing_of_what_follows(
+    tmp_path: Path,
+) -> None:
+    """Its end was lost as a whole: nothing in the file itself shows it."""
+    street, readings = Street(baud=9600), Readings(tmp_path / "r")
+    street.run(260)
+    street.provision(SCHEDULES=schedules(schedule()))
+
+    def reports(hours: int) -> None:
+        tapped = TappedModule(street.device.module, readings, not_expected)
+        for _ in range(2 * hours):
+            street.host.refusing = True  # they wait until the readings have them
+            street.run(1700)
+            tapped.expire(street.world.now_us)
+            street.host.refusing = False
+            street.run(100)
+
+    reports(1)
+    held = street.device.nvram
+    before = {name: held.get(name) or b"" for name in held.names()}
+    reports(3)
+    epoch = readings.taken(FACTORY.esn)[0]
+    street.device.nvram = MemoryNvram(before)
+    street.device.restart(street.world.now_us)
+    reports(4)
+    assert readings.taken(FACTORY.esn)[0] > epoch
+    sequences = {row["sequence"] for row in readings.after("intervals", 0)}
+    assert set(range(len(street.journal) - 2)) <= sequences
+    told = {sequence for sequence, _, _ in street.host.intervals()}
+    assert set(range(len(street.journal) - 2)) <= told
 
 
 async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
