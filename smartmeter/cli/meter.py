@@ -49,7 +49,9 @@ command.add_command(show)
 @click.option("--serial", "serial_device", metavar="DEV", help="Serve on a serial line.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
 @click.option("--modem", metavar="DEV", help="Answer calls by the modem there (C12.21).")
-@click.option("--identity", default=0, type=click.IntRange(0, 255), help="Address in calls.")
+@click.option(
+    "--identity", default=0, type=click.IntRange(0, 255), help="With --modem: address in calls."
+)
 @file_option("--image", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
