@@ -103,7 +103,8 @@ def measure(changes: int, seed: int, folder: Path) -> dict[str, float | int]:
     for _ in range(changes):
         room.run(room.chance.randrange(3 * US_PER_S, 9 * US_PER_S))
         seen, changed_us = room.alarms(), room.world.now_us
-        room.device.meter.metering.demand_reset((EPOCH_US + changed_us) // US_PER_S)
+        utc_s = (EPOCH_US + changed_us) // US_PER_S
+        room.device.meter.metering.read_and_reset(utc_s, read=False, reset=True)
         if not room.run(60 * US_PER_S, lambda seen=seen: room.alarms() > seen):
             raise SystemExit("an alarm did not arrive within a minute")
         begin = time.perf_counter()
