@@ -9,8 +9,9 @@ Which meters there are
     Lists as CSV (``csv_list``): SmartMeters in ``shipment``, plain meters in ``polled_list``.
     ``meters`` has titles and keys in memory, ``meter_contexts`` how each meter's tables are read.
 Messages in and out
-    ``collector`` is the TMS's C12.22 node: it reads reports (``report_reader``), keeps answers
-    that wait (``open_answers``), and tells what came (``arrivals``).  ``asking`` has the requests
+    ``collector`` is the TMS's C12.22 node: it reads reports (``report_reader``), answers other
+    services (``service_answers``), keeps answers that wait (``open_answers``), and tells what came
+    (``arrivals``).  ``asking`` has the requests
     under way, ``paths`` the way to each SmartMeter.  ``source`` is the seam to plain meters.
 Work with one meter
     ``exchanges`` are scripts, services out and answers in, as are those of ``upgrades`` and

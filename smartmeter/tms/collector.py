@@ -12,7 +12,6 @@ from ansi_tables.errors import TableError
 from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import TEST
-from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import (
@@ -26,16 +25,14 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.reception import IDENTIFY
-from protocols.c1222.registration import REGISTER, Register, refusal, serial_text
+from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import (
     RESOLVE,
     SECURITY,
     TRACE,
     Deregister,
-    Resolve,
     Service,
-    Trace,
     decode_service,
     whole_write,
 )
@@ -46,15 +43,7 @@ from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode, code_text
 from protocols.psem.services import (
     FullWrite,
-    Identify,
-    IndexWrite,
-    Logoff,
-    Logon,
     OffsetWrite,
-    Security,
-    Terminate,
-    Unknown,
-    Wait,
 )
 from smartmeter.base.clock import Calendar
 from smartmeter.comms.stamps import stamp_window_s
@@ -64,15 +53,15 @@ from smartmeter.tms.arrivals import (
     KeyUsed,
     NotificationArrived,
     PathDoubted,
-    Refused,
     RegistrationAsked,
     ReportArrived,
 )
 from smartmeter.tms.asking import Asking
-from smartmeter.tms.meters import ROOT_KEY, Meters
+from smartmeter.tms.meters import Meters
 from smartmeter.tms.open_answers import OpenAnswers, Share, Token
 from smartmeter.tms.paths import Paths
 from smartmeter.tms.report_reader import read_report
+from smartmeter.tms.service_answers import NOT_CLEARED, OK, ServiceAnswers, refused
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
@@ -88,8 +77,6 @@ IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
 _NOT_CONNECTED = "not connected"
-_OK = b"\0"
-_NOT_CLEARED = bytes([ResponseCode.isc])
 
 
 class Collector:
@@ -100,8 +87,6 @@ class Collector:
 
     def __init__(self, meters: Meters, calendar: Calendar, next_invocation_id: int) -> None:
         self._meters, self._calendar = meters, calendar
-        #: When it began, as a UTC second.
-        self._began_s: int | None = None
         # Replays are harmless here: a report is stored once by its number, a
         # registration changes nothing that is not so already.
         self.node = Node(
@@ -143,6 +128,9 @@ class Collector:
         self._current: tuple[Hashable, bytes] | None = None
         self._open = OpenAnswers(MAX_SERVING)
         self._events: list[Event] = []
+        self._answers = ServiceAnswers(
+            self.node, meters, self._address, lambda event: self._events.append(event)
+        )
         #: Who was taken out of service: known, and refused.
         self.retired: set[str] = set()
         #: Where each SmartMeter can be answered; kept by the head-end.
@@ -174,7 +162,7 @@ class Collector:
 
         Invocation ids are reserved in the store, so that stamps may go back.
         """
-        self._began_s = self._calendar.utc_s(now_us)
+        self._answers.began_s = self._calendar.utc_s(now_us)
         self.node.locks.clock_set()
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
@@ -238,7 +226,7 @@ class Collector:
 
     def acknowledge(self, report: ReportArrived, now_us: int) -> None:
         """Say ok to every item of a report: it is durable."""
-        self.answer(report.token, [_OK] * (1 + len(report.parts)), now_us)
+        self.answer(report.token, [OK] * (1 + len(report.parts)), now_us)
 
     def reject(self, report: ReportArrived, now_us: int) -> None:
         """Refuse a report; the SmartMeter keeps it and tries again."""
@@ -262,7 +250,7 @@ class Collector:
                     cause = cause if doubted in self.paths else _NOT_CONNECTED
                 self._events.append(Unanswered(event.transaction, cause))
             elif isinstance(event, KeySuspected):
-                self._refuse(event, "key-suspected")
+                self._events.append(refused(event, "key-suspected"))
             elif isinstance(event, MessageRejected):
                 self._rejected(event, now_us)
 
@@ -270,7 +258,7 @@ class Collector:
         if event.reason == "repeated" or self._went_on(event, now_us):
             return
         esn = self._meters.esn(event.calling)
-        self._refuse(event, event.told, event.calling is not None and esn is None)
+        self._events.append(refused(event, event.told, event.calling is not None and esn is None))
         if esn is not None and event.reason == "unknown-key-id":
             self._events.append(KeyLost(esn))
 
@@ -290,8 +278,8 @@ class Collector:
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
         if esn in self.retired:
-            self.answer(event.token, [_NOT_CLEARED] * len(event.services), now_us)
-            self._refuse(event, "retired")
+            self.answer(event.token, [NOT_CLEARED] * len(event.services), now_us)
+            self._events.append(refused(event, "retired"))
             return
         offered = self._meters.offered(esn) if esn is not None else None
         if esn is not None and offered is not None and event.key_id == offered:
@@ -313,7 +301,7 @@ class Collector:
             except MalformedRequest as error:
                 answers.append(bytes([error.answer]))
                 continue
-            answer = self._answer_to(service, event, esn)
+            answer = self._answers.to(service, event, esn)
             if answer is None:
                 waiting.append((len(answers), service))
             answers.append(answer)
@@ -346,79 +334,7 @@ class Collector:
             arrived = NotificationArrived(share, event.path, esn, tuple(parts.values()))
             self._events.append(arrived)
 
-    def _is_from_before(self, event: RequestArrived) -> bool:
-        """Tell whether a notification was made before this node began.
-
-        Which of those were heard is forgotten, and unlike reports they have no numbers: one that
-        is repeated would put an older image over a newer.
-        """
-        stamp_s = int.from_bytes(event.iv, "big") if event.iv is not None else 0
-        return self._began_s is not None and stamp_s < self._began_s
-
-    def _answer_to(self, service: Service, event: RequestArrived, esn: str | None) -> bytes | None:
-        """Give the response to one service; nothing at all means silence, None: the store's."""
-        match service:
-            case Identify() | Trace():
-                return answer_of_node(service, self.node.title)
-            case Logoff() | Terminate() | Wait():
-                return bytes([ResponseCode.isss])
-            case Logon() | Unknown():
-                return bytes([ResponseCode.sns])
-            case FullWrite() | OffsetWrite() | IndexWrite() if event.qualifier & TEST:
-                return bytes([ResponseCode.onp])  # it must not become data
-            case IndexWrite():
-                # Where a foreign node's elements lie is not known here.
-                return bytes([ResponseCode.onp])
-            case Resolve(title):
-                address = self._address(title, event.path)
-                if address:
-                    return _OK + bytes([len(address)]) + address
-                # Where everybody was asked, who does not know is silent.
-                silent = event.group or event.called is None
-                return b"" if silent else bytes([ResponseCode.uat])
-        return self._answer_to_member(service, event, esn) if esn is not None else _NOT_CLEARED
-
-    def _answer_to_member(self, service: Service, event: RequestArrived, esn: str) -> bytes | None:
-        """Give the response to a node that has shown its key; None: the store's."""
-        match service:
-            case Security():
-                return _OK
-            case FullWrite() | OffsetWrite():
-                if self._is_under_old_key(event, esn):
-                    return bytes([ResponseCode.sme])
-                if not self._is_from_before(event):
-                    return None
-                self._refuse(event, "stamped-before-start")
-                return bytes([ResponseCode.sme])
-            case Register():
-                return self._refusal_of_registration(event, esn, service)
-            case Deregister(title):
-                if title is not None and title.absolute == self._meters.title(esn).absolute:
-                    return None  # its own title, and no other's
-                known = title is not None and self._meters.esn(title) is not None
-                return _NOT_CLEARED if known else bytes([ResponseCode.uat])
-        return _NOT_CLEARED
-
-    def _is_under_old_key(self, event: RequestArrived, esn: str) -> bool:
-        """Tell whether data came under the root key, which only registers once there is another."""
-        if event.key_id != ROOT_KEY or self._meters.sending(esn) == ROOT_KEY:
-            return False
-        self._refuse(event, "old-key")
-        self._events.append(KeyLost(esn))
-        return True
-
-    def _refuse(
-        self,
-        event: RequestArrived | KeySuspected | MessageRejected,
-        reason: str,
-        unknown: bool = False,
-    ) -> None:
-        title = str(event.calling) if event.calling else ""
-        self._events.append(Refused(title, reason, unknown))
-
-    def _address(self, title: ApTitle | None, asker: Hashable) -> bytes:
-        if title is None:
-            return b""
+    def _address(self, title: ApTitle, asker: Hashable) -> bytes:
         own = self.node.title
         if own is not None and title.absolute == own.absolute:
             return self.address_of(asker, True)
@@ -427,39 +343,27 @@ class Collector:
         path = self._way_to(title)
         return self.address_of(path, False) if path is not None else b""
 
-    def _refusal_of_registration(
-        self, event: RequestArrived, esn: str, register: Register
-    ) -> bytes | None:
-        code = refusal(register)
-        if code is not None:
-            return bytes([code])
-        serial = serial_text(register.serial)
-        if serial and serial != esn:
-            self._refuse(event, "serial-differs")
-            return bytes([ResponseCode.err])
-        return None
-
     def _report(self, event: RequestArrived, esn: str, led: bool, now_us: int) -> None:
         """Take a report, whole or not at all: it is repeated whole."""
         services, token = event.services[led:], event.token
-        if self._is_under_old_key(event, esn):
+        if self._answers.is_under_old_key(event, esn):
             refusals = [bytes([ResponseCode.sme])] * len(services)
-            self.answer(token, [_OK] * led + refusals, now_us)
+            self.answer(token, [OK] * led + refusals, now_us)
             return
         try:
             header, parts = read_report(services)
         except (MalformedRequest, TableError, ValueError) as error:
-            self._refuse(event, f"report-unreadable: {error}"[:200])
+            self._events.append(refused(event, f"report-unreadable: {error}"[:200]))
             answers = [_fault_of(one) or bytes([ResponseCode.iar]) for one in services]
-            self.answer(token, [_OK] * led + answers, now_us)
+            self.answer(token, [OK] * led + answers, now_us)
             return
         if header["ESN"] != esn:
-            self.answer(token, [_OK] * led + [_NOT_CLEARED] * len(services), now_us)
-            self._refuse(event, "esn-differs")
+            self.answer(token, [OK] * led + [NOT_CLEARED] * len(services), now_us)
+            self._events.append(refused(event, "esn-differs"))
             return
         share: Token = token
         if led:
-            self._open.begin(token, [_OK, *[None] * len(services)])
+            self._open.begin(token, [OK, *[None] * len(services)])
             share = Share(token, tuple(range(1, len(event.services))))
         self._events.append(ReportArrived(share, event.path, esn, header, parts))
 
