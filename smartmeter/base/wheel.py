@@ -27,8 +27,8 @@ def members(wheel: ZipFile) -> list[ZipInfo]:
     return found
 
 
-def wheel_identity(octets: bytes) -> tuple[str, str]:
-    """Give name and version of a wheel; SettingsError when it is none."""
+def wheel_identity(octets: bytes, place: str = "wheel") -> tuple[str, str]:
+    """Give name and version of the wheel that ``place`` names; SettingsError when it is none."""
     try:
         with ZipFile(io.BytesIO(octets)) as wheel:
             names = [one.filename for one in members(wheel)]
@@ -37,5 +37,5 @@ def wheel_identity(octets: bytes) -> tuple[str, str]:
                 metadata = BytesParser().parsebytes(file.read(MAX_METADATA_OCTETS))
     except UNREADABLE as error:
         fault = str(error) if isinstance(error, BadZipFile) else "has no metadata of a wheel"
-        raise SettingsError("wheel", fault, "give a file made by: pip wheel") from error
+        raise SettingsError(place, fault, "give a file made by: pip wheel") from error
     return str(metadata["Name"]), str(metadata["Version"])

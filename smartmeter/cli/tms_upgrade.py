@@ -67,7 +67,7 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
     if bool(model) != bool(version):
         raise click.UsageError("give --model and --version, or neither for a wheel")
     payload, key = read_file(Path(file), MAX_FILE_OCTETS), _private_key(key_file)
-    made = make_image(payload, model, version, key) if model else wheel_image(payload, key)
+    made = make_image(payload, model, version, key) if model else wheel_image(payload, key, file)
     _write(Path(out), made.file(), 0o644)
     told = made.value
     click.echo(f"wrote {out}: {told['MODEL']} {told['VERSION']}, {len(made.octets)} octets")

@@ -81,14 +81,14 @@ def read_image(octets: bytes, place: str) -> Image:
     return image
 
 
-def wheel_image(wheel: bytes, private_key: bytes) -> Image:
-    """Make an image for gateways of a wheel of SmartMeter; its version is the wheel's."""
+def wheel_image(wheel: bytes, private_key: bytes, place: str = "wheel") -> Image:
+    """Make an image for gateways of the wheel of SmartMeter at a place, of the wheel's version."""
     # What reads archives and mail headers is only for who makes an image.
     from smartmeter.base.wheel import PACKAGE, wheel_identity
 
-    name, version = wheel_identity(wheel)
+    name, version = wheel_identity(wheel, place)
     if name != PACKAGE:
-        raise SettingsError("wheel", f"is of {name}", f"give one of {PACKAGE}")
+        raise SettingsError(place, f"is of {name}", f"give one of {PACKAGE}")
     # A wheel is compressed already.
     return make_image(wheel, GATEWAY_MODEL, version, private_key, packed=False)
 

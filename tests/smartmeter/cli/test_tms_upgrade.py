@@ -84,7 +84,7 @@ def test_what_cannot_become_an_image_is_named(tmp_path: Path) -> None:
         (wheel_of({}, "1.0")[:-30], "not a zip file"),
     ):
         wheel.write_bytes(payload)
-        with pytest.raises(SettingsError, match=fault):
+        with pytest.raises(SettingsError, match=f"a.whl: .*{fault}"):
             run("image", str(wheel), "--key", str(key), "--out", out)
     with pytest.raises(SettingsError, match="is no key"):
         run("image", str(wheel), "--key", str(wheel), "--out", out)
