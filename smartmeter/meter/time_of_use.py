@@ -213,11 +213,11 @@ class TimeOfUse:
                 state.special = action.special if action.special is not None else state.special
                 if number > state.acted:
                     reset, read = reset or action.demand_reset, read or action.self_read
+            state.acted = max(state.acted, number)
             if number < today:
                 dst = self._missed_dst(day, dst)
             special = state.special if state.special != NO_SPECIAL else None
             state.day = number
-        state.acted = max(state.acted, today)
         dst = self._switch_dst(utc_s, dst)
         return Due(season, reset, read, special, dst, midnight)
 

@@ -171,8 +171,8 @@ class ReferenceCalendar:
                 if missed and self.dst != (control == DST_ON):
                     self.dst = int(control == DST_ON)
                     asked.dst = bool(self.dst)
+            self.acted = max(self.acted, self.done)
             asked.special = self.special if self.special != NO_SPECIAL else None
-        self.acted = max(self.acted, today)
         asked.read = bool(asked.read and self.flags1["TOU_SELF_READ_FLAG"])
         switched = self._switch(utc_s)
         asked.dst = asked.dst if switched is None else switched

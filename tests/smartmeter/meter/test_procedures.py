@@ -226,6 +226,19 @@ def test_a_date_that_the_clock_comes_to_again_is_read_and_reset_once() -> None:
     assert bench.snapshot()[23].NBR_DEMAND_RESETS == 2
 
 
+def test_a_date_that_a_clock_set_passed_over_is_read_and_reset_when_it_comes() -> None:
+    """The clock is a day ahead for hours in which a tier begins."""
+    eve_s = int(datetime(2026, 2, 28, 17, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=eve_s * US_PER_S)
+    bench.meter.set_clock((eve_s + 24 * 3600) * US_PER_S, bench.now_us)
+    bench.wait(10 * HOUR_US)
+    bench.meter.set_clock((eve_s + 10 * 3600) * US_PER_S, bench.now_us)
+    assert bench.snapshot()[23].NBR_DEMAND_RESETS == 0
+    bench.wait(10 * HOUR_US)
+    tables = bench.snapshot()
+    assert tables[23].NBR_DEMAND_RESETS == tables[26].NBR_VALID_ENTRIES == 1
+
+
 @pytest.mark.parametrize("armed", [0, 1])
 def test_a_clock_set_within_a_season_of_the_calendar_leaves_the_season_as_it_was(
     armed: int,
