@@ -26,7 +26,9 @@ from protocols.modem.pdu import PartJoiner, delivered, submit
 #: What is stored is listed, and a modem says so when another message has come.  Not all take the
 #: other parameters of CNMI, and one that takes none is still listed.
 _LIST, _TELL = "AT+CMGL=4", "AT+CNMI=2,1"
-_BEGIN = (INITIALISE, "AT+CMGF=0", _TELL, _LIST)
+#: Messages are given as PDUs, and not as text.
+_AS_PDUS = "AT+CMGF=0"
+_BEGIN = (INITIALISE, _AS_PDUS, _TELL, _LIST)
 #: The network may take its time to accept a message.
 SEND_US = 60_000_000
 #: So often the store is listed again, and the modem told to tell: its word may be lost, and one
@@ -108,6 +110,8 @@ class MessageLine:
         self._reference = now_us // US_PER_S
         self._failures = 0
         self._list_us = now_us + LIST_US
+        #: Whether it was told to give PDUs; until then what comes is left to the first list.
+        self._gives_pdus = False
         #: Places whose message was given, and is still to be deleted: none is given twice, and none
         #: is deleted that has come to such a place since.
         self._taken: set[str] = set()
@@ -166,7 +170,7 @@ class MessageLine:
 
     def _heed(self, now_us: int) -> None:
         for event in self._modem.events():
-            if isinstance(event, Told) and event.line.startswith("+CMTI:"):
+            if isinstance(event, Told) and event.line.startswith("+CMTI:") and self._gives_pdus:
                 index = event.line.rpartition(",")[2].strip()
                 if index.isascii() and index.isdecimal():
                     self._look(f"AT+CMGR={index}", now_us, token=("read", index))
@@ -184,6 +188,8 @@ class MessageLine:
                 return  # one that is not there is no failure of the modem
             case ("delete", str(index)):
                 self._taken.discard(index)
+            case str(text) if text == _AS_PDUS:
+                self._gives_pdus = event.ok
             case str(text) if text == _LIST and event.ok:
                 self._take_list(event.lines, now_us)
             case str(text) if text in (ESCAPE, _TELL):

@@ -47,6 +47,16 @@ def test_a_message_is_read_whatever_the_modem_says_before_it_and_then_deleted() 
     assert found == ([CAME], "AT+CMGD=3\r")
 
 
+def test_what_comes_before_the_modem_gives_pdus_is_left_to_the_list() -> None:
+    line = MessageLine(0)
+    line.outgoing()
+    assert told(line, '+CMTI: "SM",3', "ERROR")[1] == INITIALISE + "\r"
+    assert told(line, '+CMTI: "SM",4', "OK")[1] == "AT+CMGF=0\r"
+    assert told(line, "OK")[1] == "AT+CNMI=2,1\r"
+    assert told(line, '+CMTI: "SM",5')[1] == ""
+    assert told(line, "OK")[1] == "AT+CMGR=5\r"
+
+
 def test_what_is_no_message_is_not_deleted_in_its_place() -> None:
     line = ready()
     assert told(line, '+CMTI: "SM",3')[1] == "AT+CMGR=3\r"
