@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ansi_tables.ids import PENDING_BIT
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.access import AccessDesk, Task
 from protocols.c1222.ap_title import ApTitle
@@ -31,7 +32,7 @@ from smartmeter.ssi.invocation_ids import InvocationIds
 from smartmeter.ssi.keys import ModuleKeys, Role
 from smartmeter.ssi.sending_order import OK
 
-#: The module's keys, and passwords and keys of its meter.
+#: The module's keys, and passwords and keys of its meter; these also as tables that wait.
 _SECRETS = frozenset((DEFAULT_BASE + SsiTable.KEYS, 42, 45, 46))
 
 
@@ -178,7 +179,7 @@ class OwnNode:
             return item
         match item.request:
             case FullWrite(table) | OffsetWrite(table) | IndexWrite(table) if (
-                table in _SECRETS and not sealed
+                table & ~PENDING_BIT in _SECRETS and not sealed
             ):
                 return bytes([ResponseCode.isc])
             case Trace() as asked:

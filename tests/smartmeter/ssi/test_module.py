@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansi_tables import ssi_tables
+from ansi_tables.ids import PENDING_BIT
 from ansi_tables.ssi_tables import (
     Cause,
     Command,
@@ -464,6 +465,7 @@ def test_keys_and_passwords_that_everybody_could_read_on_their_way_are_refused()
         own_write(SsiTable.KEYS, image),
         encode_request(OffsetWrite(42, 0, b"OPEN")),
         encode_request(FullWrite(45, bytes(16))),
+        encode_request(FullWrite(PENDING_BIT | 42, bytes(26))),
         own_read(SsiTable.MODULE_STATUS),
     ]
     number = street.host.node.request(
@@ -471,7 +473,7 @@ def test_keys_and_passwords_that_everybody_could_read_on_their_way_are_refused()
     )
     street.run(60)
     *refused, status = street.host.answers[number]
-    assert refused == [b"\3"] * 3 and status[0] == 0
+    assert refused == [b"\3"] * 4 and status[0] == 0
     assert street.device.module.parts.keys.sending == 0
     assert street.ask(encode_request(OffsetWrite(42, 0, b"OPEN"))) == [b"\0"], "in ciphertext"
 
