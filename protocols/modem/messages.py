@@ -241,12 +241,14 @@ def _limit_us(text: str) -> int:
 def _stored(name: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Give what stands behind a name, and the PDU that follows.
 
-    A modem may say other things in between: how well it hears, where it is.
+    A modem may say other things in between: how well it hears, where it is.  One that was switched
+    off and on may be in text mode, where a quoted word stands first and digits are no PDU.
     """
     head = None
     for line in lines:
         if line.startswith(name):
-            head = line.removeprefix(name)
+            told = line.removeprefix(name).lstrip()
+            head = None if told.startswith('"') else told
         elif head is not None and set(line) <= _HEX:
             yield head, line
             head = None

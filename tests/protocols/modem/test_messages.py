@@ -66,6 +66,12 @@ def test_what_is_no_message_is_not_deleted_in_its_place() -> None:
     )
 
 
+def test_octets_that_a_modem_in_text_mode_shows_are_not_deleted_as_a_message() -> None:
+    line = ready()
+    assert told(line, '+CMTI: "SM",3')[1] == "AT+CMGR=3\r"
+    assert told(line, '+CMGR: "REC UNREAD","+1"', b"octets".hex().upper(), "OK") == ([], "")
+
+
 def test_a_list_is_read_around_what_the_modem_says_within_it() -> None:
     line = ready()
     line.expire(60_000_000)
