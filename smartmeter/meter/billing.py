@@ -78,6 +78,10 @@ class Billing:
         begins = due.new_season if due.new_season != time.state.season else None
         if due.new_season is not None and self._time_flag("SEASON_CHNG_ARMED_FLAG"):
             time.state.armed_season, begins = begins, None
+        if begins is not None and due.again:  # what ended with it the first time is kept
+            self.credit(time.state.summation_tier)
+            self._begin_season(begins, time, utc_s)
+            begins = None
         self.act(time, utc_s, self._reads_itself(due, utc_s), due.demand_reset, begins)
 
     def _reads_itself(self, due: Due, utc_s: int) -> bool:
@@ -127,9 +131,12 @@ class Billing:
         if reset:
             self._demand_reset(time, utc_s)
         if season is not None:
-            time.change_season(season)
-            self._note(EventCode.SEASON_CHANGED, utc_s, bytes([season]))
+            self._begin_season(season, time, utc_s)
         return read, reset
+
+    def _begin_season(self, season: int, time: TimeOfUse, utc_s: int) -> None:
+        time.change_season(season)
+        self._note(EventCode.SEASON_CHANGED, utc_s, bytes([season]))
 
     def _coupling(self) -> int:
         return self._function().get("SELF_READ_DEMAND_RESET", 0)

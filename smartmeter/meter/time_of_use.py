@@ -52,9 +52,13 @@ class TimeState:
 
 @dataclass(frozen=True)
 class Due:
-    """What a step of the calendar asks the meter to do, beside the tier that it moves."""
+    """What a step of the calendar asks the meter to do, beside the tier that it moves.
+
+    ``again``: the season has begun before, and the clock went back over its beginning.
+    """
 
     new_season: int | None = None
+    again: bool = False
     demand_reset: bool = False
     self_read: bool = False
     special: int | None = None
@@ -201,7 +205,7 @@ class TimeOfUse:
         state = self.state
         today = (self._date(utc_s) - _EPOCH_DAY).days
         season, special, dst = None, None, None
-        reset = read = False
+        reset = read = again = False
         midnight = today > max(state.day, state.acted)
         if today > state.day:
             state.carried = (state.summation_tier, state.demand_tier)
@@ -209,7 +213,8 @@ class TimeOfUse:
             day = _EPOCH_DAY + timedelta(days=number)
             state.special = NO_SPECIAL
             for action in self._plan.actions(day) if self._plan is not None else ():
-                season = action.season if action.season is not None else season
+                if action.season is not None:
+                    season, again = action.season, number <= state.acted
                 state.special = action.special if action.special is not None else state.special
                 if number > state.acted:
                     reset, read = reset or action.demand_reset, read or action.self_read
@@ -219,7 +224,7 @@ class TimeOfUse:
             special = state.special if state.special != NO_SPECIAL else None
             state.day = number
         dst = self._switch_dst(utc_s, dst)
-        return Due(season, reset, read, special, dst, midnight)
+        return Due(season, again, reset, read, special, dst, midnight)
 
     def _missed_dst(self, day: date, dst: bool | None) -> bool | None:
         if self._plan is not None and self._dst_today(day):

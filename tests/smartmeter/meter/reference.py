@@ -314,8 +314,11 @@ class Reference:
             self.kept_reset = now
             self._reset_demand()
         if season is not None:
-            self.calendar.season, self.calendar.armed = season, None
-            self.logs.note(24, self.now, bytes([season]))
+            self._begin_season(season)
+
+    def _begin_season(self, season: int) -> None:
+        self.calendar.season, self.calendar.armed = season, None
+        self.logs.note(24, self.now, bytes([season]))
 
     def _reset_demand(self) -> None:
         for index in self.tables[22].MIN_OR_MAX_FLAGS:
@@ -351,6 +354,9 @@ class Reference:
         season = asked.season if asked.season != self.calendar.season else None
         if asked.season is not None and self.calendar.flags1["SEASON_CHNG_ARMED_FLAG"]:
             self.calendar.armed, season = season, None
+        if season is not None and asked.again:
+            self._begin_season(season)
+            season = None
         self.act(asked.read or bool(asked.midnight and regular), asked.reset, season)
         self.move_tier()
 

@@ -26,6 +26,7 @@ class Asked:
     """What a step of the calendar asks for."""
 
     season: int | None = None
+    again: bool = False
     reset: bool = False
     read: bool = False
     special: int | None = None
@@ -164,7 +165,8 @@ class ReferenceCalendar:
             self.done += DAY
             self.special = self._special(self.done)
             for control, reset, read in self.actions(self.done):
-                asked.season = control - 3 if 3 <= control <= 18 else asked.season
+                if 3 <= control <= 18:
+                    asked.season, asked.again = control - 3, self.done <= self.acted
                 if self.done > self.acted:
                     asked.reset, asked.read = asked.reset or reset, asked.read or read
                 missed = control in (DST_ON, DST_OFF) and self.done < today

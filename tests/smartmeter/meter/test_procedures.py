@@ -226,6 +226,24 @@ def test_a_date_that_the_clock_comes_to_again_is_read_and_reset_once() -> None:
     assert bench.snapshot()[23].NBR_DEMAND_RESETS == 2
 
 
+def test_a_season_that_the_clock_comes_to_again_is_read_and_reset_once() -> None:
+    eve_s = int(datetime(2026, 6, 1, 3, 59, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=eve_s * US_PER_S)
+    flags = {"SEASON_SELF_READ_FLAG": 1, "SEASON_DEMAND_RESET_FLAG": 1}
+    program(bench, 51, TIME_FUNC_FLAG1=bench.snapshot()[51].TIME_FUNC_FLAG1 | flags)
+    program(bench, 13, RESET_EXCLUSION=0)
+    bench.wait(2 * MINUTE_US)
+    first = bench.snapshot()
+    assert first[23].NBR_DEMAND_RESETS == first[26].NBR_VALID_ENTRIES == 1
+    bench.meter.set_clock((eve_s + 57) * US_PER_S, bench.now_us)
+    assert bench.snapshot()[55].STATUS.SEASON == 0
+    bench.wait(2 * MINUTE_US)
+    tables = bench.snapshot()
+    assert tables[55].STATUS.SEASON == first[55].STATUS.SEASON == 1
+    assert tables[23].NBR_DEMAND_RESETS == tables[26].NBR_VALID_ENTRIES == 1
+    assert tables[24] == first[24] and tables[25] == first[25]
+
+
 def test_a_date_that_a_clock_set_passed_over_is_read_and_reset_when_it_comes() -> None:
     """The clock is a day ahead for hours in which a tier begins."""
     eve_s = int(datetime(2026, 2, 28, 17, tzinfo=UTC).timestamp())
