@@ -7,7 +7,7 @@ by block sequence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -27,6 +27,8 @@ from smartmeter.tms.taking_over import TakenOver, identity_in, log_before, of_th
 
 T = TypeVar("T")
 GENERAL, EVENT_LOG = 0, 76
+#: By these the times of a meter's clock become UTC.
+CLOCK_RULES = (52, 53, 54, 55)
 
 
 @dataclass(frozen=True)
@@ -94,59 +96,107 @@ def _of_one_meter(script: Exchange[T]) -> Exchange[T]:
             return value
 
 
+@dataclass(frozen=True)
+class _Change:
+    """Another meter answers: the serial numbers of both, and since when it counts as there."""
+
+    before: str
+    serial: str
+    since_s: int
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """Runs of intervals, and the sets whose ring began anew.
+
+    Of a set whose older intervals another meter recorded elsewhere, ``begins`` has the first one
+    of this place; where the set was refused, ``uncut`` has the UTC second that they are cut at.
+    """
+
+    runs: tuple[Mapping[str, Any], ...] = ()
+    anew: frozenset[int] = frozenset()
+    begins: Mapping[int, int] = field(default_factory=dict)
+    uncut: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """Entries, without those of another place: these are all up to the number ``before``."""
+
+    entries: tuple[Mapping[str, Any], ...]
+    before: int | None
+
+
 def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     identity = yield from _tables((GENERAL, IDENTITY))
     if GENERAL not in identity:
         raise ExchangeFailed("the meter refuses ST-00")
     general = identity.pop(GENERAL)
     used = _used(general)
-    changed = _changed(general, identity.get(IDENTITY), known)
-    is_another = changed is not None
-    since_s = (known.heard_s or known.now_s()) if is_another else None
+    change = _change(general, identity.get(IDENTITY), known)
     fresh: dict[int, bytes] = {}
-    if known.context.get(GENERAL) != general or schedule.tables or is_another:
+    if known.context.get(GENERAL) != general or schedule.tables or change:
         others = tuple(table for table in CONTEXT_TABLES if table in used and table != GENERAL)
         fresh = {GENERAL: general, **(yield from _tables(others))}
     context = fresh or known.context
-    # The rules of its clock, so that its times become UTC.
-    wanted = {table for table in (*schedule.tables, 52, 53, 54, 55) if table in used}
+    wanted = {table for table in (*schedule.tables, *CLOCK_RULES) if table in used}
     images = {**identity, **(yield from _tables(tuple(sorted(wanted - {IDENTITY}))))}
     tables, name = {**context, **images}, context_id(context)
     # The poll that sees another meter first finds where its lists begin, whatever it was for.
-    rings: list[PolledRing] = []
-    if (schedule.load_profile or is_another) and PROFILE_STATUS in used:
+    profile, log = _Profile(), _Log((), known.log_before)
+    if (schedule.load_profile or change) and PROFILE_STATUS in used:
         sets = [one for one in SETS if PROFILE_STATUS + one in used]
         rings = [PolledRing(one, tables, known.gaps.get(one, EVERYTHING)) for one in sets]
-    profile: list[Mapping[str, Any]] = []
-    cuts = known.uncut if since_s is None else {ring.set_nbr: since_s for ring in rings}
-    for ring in rings:
-        try:
-            profile += yield from ring.read(name, cuts.get(ring.set_nbr), known.now_s)
-        except ExchangeRefused as error:
-            # Another meter has taken over all the same, and the next poll tells of this.
-            if not (is_another or schedule.tables or schedule.event_log):
-                raise ExchangeFailed(str(error)) from error
-    events: tuple[Mapping[str, Any], ...] = ()
-    log_end = known.log_before
-    if (schedule.event_log or is_another) and EVENT_LOG in used:
-        entries = _events({**tables, **(yield from _tables((EVENT_LOG,), is_another))})
-        log_end = log_end if since_s is None else log_before(entries, since_s)
-        events = of_this_place(entries, log_end)
-    anew = frozenset(ring.set_nbr for ring in rings if ring.anew and ring.set_nbr not in cuts)
-    begins = {ring.set_nbr: ring.begin for ring in rings if ring.begin is not None}
-    uncut = {one: cut_s for one, cut_s in cuts.items() if one not in begins}
-    taken = TakenOver(*changed, begins, log_end, uncut) if changed else None
-    cut = {} if changed else begins
-    return PlainReading(name, fresh, images, tuple(profile), events, anew, taken, cut)
+        cuts = dict.fromkeys(sets, change.since_s) if change else known.uncut
+        # Another meter has taken over all the same, and the next poll tells of the refusal.
+        may_lack = bool(change or schedule.tables or schedule.event_log)
+        profile = yield from _profile(rings, name, cuts, known.now_s, may_lack)
+    if (schedule.event_log or change) and EVENT_LOG in used:
+        log = yield from _log(tables, change, known.log_before)
+    taken, cut = None, profile.begins
+    if change:
+        lists = profile.begins, log.before, profile.uncut
+        taken, cut = TakenOver(change.before, change.serial, *lists), {}
+    return PlainReading(name, fresh, images, profile.runs, log.entries, profile.anew, taken, cut)
 
 
-def _changed(general: bytes, identity: bytes | None, known: Known) -> tuple[str, str] | None:
-    """Give the serial numbers of who was known here and who answers, where that is another."""
+def _change(general: bytes, identity: bytes | None, known: Known) -> _Change | None:
+    """Tell whether another meter answers than was known here; None where that is not sure."""
     old = {GENERAL: known.context.get(GENERAL, general), IDENTITY: known.identity or b""}
     before, found = identity_in(old), identity_in({GENERAL: general, IDENTITY: identity or b""})
     if before is None or found is None or before.mark == found.mark:
         return None
-    return before.serial, found.serial
+    return _Change(before.serial, found.serial, known.heard_s or known.now_s())
+
+
+def _profile(
+    rings: Sequence[PolledRing],
+    context: int,
+    cuts: Mapping[int, int],
+    now_s: Callable[[], int],
+    may_lack: bool,
+) -> Exchange[_Profile]:
+    """Read the sets; one that is refused is left out, if the poll ``may_lack`` it."""
+    runs: list[Mapping[str, Any]] = []
+    for ring in rings:
+        try:
+            runs += yield from ring.read(context, cuts.get(ring.set_nbr), now_s)
+        except ExchangeRefused as error:
+            if not may_lack:
+                raise ExchangeFailed(str(error)) from error
+    anew = frozenset(ring.set_nbr for ring in rings if ring.anew and ring.set_nbr not in cuts)
+    begins = {ring.set_nbr: ring.begin for ring in rings if ring.begin is not None}
+    uncut = {one: cut_s for one, cut_s in cuts.items() if one not in begins}
+    return _Profile(tuple(runs), anew, begins, uncut)
+
+
+def _log(tables: Mapping[int, bytes], change: _Change | None, before: int | None) -> Exchange[_Log]:
+    """Read the event log, without what another meter recorded elsewhere."""
+    is_now = change is not None
+    entries = _events({**tables, **(yield from _tables((EVENT_LOG,), is_now))})
+    if change is not None:
+        before = log_before(entries, change.since_s)
+    return _Log(of_this_place(entries, before), before)
 
 
 def _tables(numbers: tuple[int, ...], now: bool = False) -> Exchange[dict[int, bytes]]:
