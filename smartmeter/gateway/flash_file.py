@@ -25,7 +25,7 @@ import json
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
@@ -205,6 +205,20 @@ class FlashFile:
         fresh = file.with_name(file.name + ".new")
         records = [MAGIC, *(_record({n: p}) for n, p in self._pages.items())]
         self._take(sum(map(len, records)))
+        try:
+            self._write_anew(fresh, records)
+            self._medium.replace(fresh, file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()  # a full disk has room for the log's next records in its place
+            raise
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            self._medium.sync(folder)
+        finally:
+            os.close(folder)
+
+    def _write_anew(self, fresh: Path, records: Iterable[bytes]) -> None:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             for octets in records:
@@ -214,12 +228,6 @@ class FlashFile:
             self._medium.sync(descriptor)
         finally:
             os.close(descriptor)
-        self._medium.replace(fresh, file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            self._medium.sync(folder)
-        finally:
-            os.close(folder)
 
 
 def read_pages(path: Path) -> dict[str, bytes]:

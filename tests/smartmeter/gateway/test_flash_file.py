@@ -300,6 +300,30 @@ def test_a_log_that_cannot_be_rewritten_wears_the_medium_no_more_for_that(tmp_pa
     assert FlashFile(path).get("n") == str(commits - 1).encode() * 200
 
 
+class SmallDisk(Medium):
+    """Has room for so many octets of all files in a folder."""
+
+    def __init__(self, folder: Path, octets: int) -> None:
+        self._folder, self._octets = folder, octets
+
+    def write(self, descriptor: int, octets: bytes) -> int:
+        left = self._octets - sum(file.stat().st_size for file in self._folder.iterdir())
+        return super().write(descriptor, octets[:left]) if left > 0 else 0
+
+
+def test_a_log_for_whose_rewriting_a_disk_has_no_room_takes_what_it_has_room_for(
+    tmp_path: Path,
+) -> None:
+    path, page = tmp_path / "state", b"x" * 100_000
+    memory = FlashFile(path, SmallDisk(tmp_path, COMPACT_OCTETS + 150_000))
+    memory.commit({"a": page})
+    number = 0
+    while path.stat().st_size < COMPACT_OCTETS + 100_000:
+        number += 1
+        memory.commit({"n": str(number).encode() * 200})
+    assert FlashFile(path).get("n") == str(number).encode() * 200
+
+
 @pytest.mark.parametrize("at", range(len(MAGIC)))
 def test_a_beginning_that_was_lost_takes_no_record_with_it(tmp_path: Path, at: int) -> None:
     path = tmp_path / "state"
