@@ -17,7 +17,6 @@ from math import isfinite
 from typing import Any
 
 from ansi_tables.context import Context
-from ansi_tables.errors import TableValueError
 from ansi_tables.layout import layout_for
 from ansi_tables.profile_blocks import (
     NO_TIME,
@@ -178,7 +177,7 @@ def numbers_of(shape: ProfileShape, area: bytes, used: int) -> Sequence[Any]:
 def whole_count(number: object) -> int | None:
     """Give a value as a count of 64 bits; None for what is no number, as the fill of a text.
 
-    So is what is too large for one.  TableValueError for a fraction.
+    So is what is too large for one, and a fraction, which is not rounded.
     """
     if isinstance(number, int):
         return number
@@ -186,9 +185,7 @@ def whole_count(number: object) -> int | None:
         return None
     if not -(2**63) <= number < 2**63:
         return None
-    if number != int(number):
-        raise TableValueError(f"the load profile holds {number}, which is no whole count")
-    return int(number)
+    return int(number) if number == int(number) else None
 
 
 def whole_counts(numbers: Iterable[object]) -> list[int] | None:

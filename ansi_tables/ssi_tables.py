@@ -185,6 +185,9 @@ class ModuleAlarm(IntEnum):
     METER_CHANGED = 18
     #: The TMS takes other reports and not this one, which waits set aside; the value is its number.
     REPORT_REFUSED = 19
+    #: Of intervals a channel holds no whole count, as a fraction or blanks: they are not reported.
+    #: Told once of a ring; the value is how many were left out then.
+    INTERVALS_LEFT_OUT = 20
 
 
 class CommitResult(IntEnum):

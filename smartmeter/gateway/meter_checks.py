@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from ansi_tables.errors import TableError
 from ansi_tables.meaning.identity import IDENTITY, identity_of
+from ansi_tables.profile_columns import profile_columns, whole_counts
 from ansi_tables.snapshot import Snapshot
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
@@ -22,6 +23,7 @@ from smartmeter.gateway.settings import SeatSettings
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
 NEEDED = (0, 1, 3, 11, 12, 16, 21, 22, 23, 52, 61, 62, 63, 64, 71, 76)
 CLOCK = 52
+PROFILE_STATUS, PROFILE = 63, 64
 #: What tells the zone of a clock that shows local time.
 ZONE = (51, 53, 54)
 #: Sessions a day of the default provisioning: load profile, register, clock; and watching.
@@ -76,6 +78,7 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
         yield from _clock(seat.port, Snapshot(images), wall_utc_us() // US_PER_S)
     elif CLOCK not in used:
         yield Finding(seat.port, True, "it keeps no clock (ST-52): the module cannot begin")
+    yield from _intervals(seat.port, Snapshot(images))
     yield _history(seat.port, Snapshot(images), used, locked)
 
 
@@ -110,6 +113,23 @@ def _identity(port: str, tables: Snapshot) -> Iterator[Finding]:
     if identity_of(tables.images.get(IDENTITY, b""), tables.context) is None:
         told = "it tells no serial number (ST-01): another meter in its place is not noticed"
         yield Finding(port, False, told)
+
+
+def _intervals(port: str, tables: Snapshot) -> Iterator[Finding]:
+    """Tell of a load profile whose intervals hold what no report has a form for."""
+    if not {PROFILE_STATUS, PROFILE} <= set(tables.images):
+        return
+    try:
+        status = tables[PROFILE_STATUS].LP_STATUS_SET1
+        read = profile_columns(tables.context, 1, tables.images[PROFILE], status)
+    except TableError:  # as where a pointer is one ahead, which a module copes with
+        return
+    left_out = [values for values in zip(*read.values, strict=True) if whole_counts(values) is None]
+    if left_out:
+        told = f"{len(left_out)} of {len(read)} intervals of its load profile (ST-64) hold no whole"
+        told += " numbers, as a fraction or blanks: reports go without them"
+        remedy = "have it record counts (ST-61, INT_FMT_CDE), or read ST-64 by number"
+        yield Finding(port, False, told, remedy)
 
 
 def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:

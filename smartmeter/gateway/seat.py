@@ -321,6 +321,7 @@ class Seat:
             "outbox": status["OUTBOX_COUNT"],
             "set_aside": len(parts.outbox.set_aside),
             "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
+            "intervals_left_out": sum(parts.memory.lists.profile_left_out.values()),
             "configuration": status["CONFIG_VERSION"],
             "clock_offset_s": status["CLOCK_OFFSET_S"],
             "upgrade": self._upgrade_status(parts.upgrade),

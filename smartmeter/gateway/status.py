@@ -26,6 +26,8 @@ class ModuleStatus(TypedDict, total=False):
     outbox: int
     set_aside: int
     last_acknowledged_s: int | None
+    #: Intervals that no report has a form for, as a channel of them holds no whole count.
+    intervals_left_out: int
     #: The version that was provisioned.
     configuration: int
     #: The meter's clock less the module's, in seconds.

@@ -34,6 +34,7 @@ _OWN: Mapping[int, Disposition] = {
     ModuleAlarm.MONITOR_IMPOSSIBLE: Disposition.ADVISORY,
     ModuleAlarm.METER_CHANGED: Disposition.ALARM,
     ModuleAlarm.REPORT_REFUSED: Disposition.ALARM,
+    ModuleAlarm.INTERVALS_LEFT_OUT: Disposition.ADVISORY,
 }
 #: Events that any session causes; of the module's own user they are never told.
 NUISANCES = frozenset((3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 20, 21))

@@ -39,6 +39,8 @@ class ReadLists:
     profile_cursors: dict[str, int] = field(default_factory=dict)
     #: Blocks, intervals, channels and minutes of the rings that these are of.
     profile_shapes: dict[str, list[int]] = field(default_factory=dict)
+    #: How many intervals of each ring were left out of reports, as a part has no form for them.
+    profile_left_out: dict[str, int] = field(default_factory=dict)
     #: What the meter recorded before this in another place is not read: first sequence by set
     #: number, last entry of its log.
     profile_begins: dict[str, int] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class ReadLists:
         self.profile_epochs = {**self.profile_epochs, number: self.profile_epoch(set_nbr) + 1}
         self.profile_cursors = {n: at for n, at in self.profile_cursors.items() if n != number}
         self.profile_begins = {n: at for n, at in self.profile_begins.items() if n != number}
+        self.profile_left_out = {n: of for n, of in self.profile_left_out.items() if n != number}
 
     @property
     def log_after(self) -> int | None:
@@ -80,6 +83,7 @@ class ReadLists:
         """The lists are another meter's: its rings have epochs of their own."""
         self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in (LOG_SET, *SETS)}
         self.profile_begins, self.profile_cursors, self.profile_shapes = dict(begins), {}, {}
+        self.profile_left_out = {}
         self.events_before, self.events_reported = events_before, None
         self.events_judged = events_judged
 

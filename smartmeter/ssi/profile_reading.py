@@ -56,7 +56,8 @@ class ProfileRead:
     ``oldest`` is not after the first interval that was read; the next read is to
     begin at ``reached``: what the ring had before that was read.  A sequence that
     is between them and missing is one that the meter left out of its block.
-    ``anew`` tells that the ring began anew and was read from its beginning.
+    ``anew`` tells that the ring began anew and was read from its beginning;
+    ``left_out`` how many intervals were read of which a channel holds no whole count.
     """
 
     set_nbr: int
@@ -66,6 +67,7 @@ class ProfileRead:
     reached: int
     interval_s: int
     anew: bool = False
+    left_out: int = 0
 
 
 class _Place(NamedTuple):
@@ -165,7 +167,9 @@ def read_profile(
         oldest = min(oldest, intervals[0].sequence)
     end_of_blocks = (max(found.items, default=-1) + 1) * shape.intervals
     reached = min(wanted.stop, end_of_blocks) if found.items else wanted.stop
-    return ProfileRead(set_nbr, intervals, oldest, following, max(reached, oldest), interval_s)
+    left_out = sum(len(one.ages) for one in found.items.values()) - len(intervals)
+    told = oldest, following, max(reached, oldest), interval_s
+    return ProfileRead(set_nbr, intervals, *told, left_out=left_out)
 
 
 def _look(meter: MeterContext, shape: ProfileShape, limits: ClientLimits) -> Script[_Ring]:
@@ -284,7 +288,7 @@ def _is_full(shape: ProfileShape, data: bytes) -> bool:
 def _intervals(
     meter: MeterContext, shape: ProfileShape, number: int, block: _BlockRead
 ) -> list[Interval]:
-    """Give the intervals of a block in sequence, but for those that hold no number."""
+    """Give the intervals of a block in sequence, but for those that hold no whole count."""
     data, used, span = block.data, block.used, block.span
     saving = daylight_saving(shape, data, 0, used, block.backwards)
     end_s = utc_seconds(shape.end_of(data, 0), meter.rules, saving)

@@ -288,11 +288,22 @@ class TaskRunner:
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
+        if profile.left_out:
+            self._leave_out(set_nbr, profile.left_out, now_us)
         memory.lists.profile_cursors = {
             **memory.lists.profile_cursors,
             str(set_nbr): profile.reached,
         }
         return interval_parts(profile, epoch, meter.id)
+
+    def _leave_out(self, set_nbr: int, count: int, now_us: int) -> None:
+        """Count intervals that a part has no form for; the first of a ring are told."""
+        lists = self._memory.lists
+        before = lists.profile_left_out.get(str(set_nbr), 0)
+        lists.profile_left_out = {**lists.profile_left_out, str(set_nbr): before + count}
+        if not before:
+            text = f"set {set_nbr}: intervals without whole numbers left out"
+            self._reporter.keep_own(ModuleAlarm.INTERVALS_LEFT_OUT, text, now_us, count)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
         """Report what a change of season or calendar leaves; the first look only takes note.

@@ -181,7 +181,7 @@ class PolledRing:
                 begin <= sequence and (end is None or sequence < end) for begin, end in gaps
             ):
                 continue
-            values = _counts(read, row)
+            values = whole_counts(channel.raw[row] for channel in read.channels)
             if values is None:
                 continue
             if not run or sequence != run["FIRST_SEQUENCE"] + len(run["INTERVALS"]):
@@ -244,14 +244,6 @@ def _without(gaps: Gaps, part: range) -> Gaps:
 def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:
     first, end = block * shape.intervals, (block + 1) * shape.intervals
     return any(begin < end and (until is None or until > first) for begin, until in gaps)
-
-
-def _counts(read: LoadProfile, row: int) -> list[int] | None:
-    """Give the raw counts of an interval, as the store keeps them; None where one is no number."""
-    try:
-        return whole_counts(channel.raw[row] for channel in read.channels)
-    except TableError as error:
-        raise _nonsense(error) from error
 
 
 def _status(read: LoadProfile, row: int) -> bytes:

@@ -182,5 +182,4 @@ def test_a_number_of_any_format_is_a_count_or_none(number: Any, count: int | Non
 
 @pytest.mark.parametrize("number", [Decimal("1.5"), 0.25])
 def test_a_fraction_is_no_count_and_is_not_rounded(number: Any) -> None:
-    with pytest.raises(TableValueError, match="no whole count"):
-        whole_count(number)
+    assert whole_count(number) is None

@@ -20,12 +20,13 @@ from click.testing import CliRunner
 
 import smartmeter as package
 from ansi_tables import Snapshot
+from ansi_tables.profile_blocks import shape_of
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.cli import group
 from smartmeter.gateway.database import database_files
-from smartmeter.gateway.meter_checks import _clock, _history, _identity
+from smartmeter.gateway.meter_checks import _clock, _history, _identity, _intervals
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
@@ -332,6 +333,23 @@ def test_a_meter_that_cannot_be_told_from_another_is_told_of() -> None:
     for image in (images[1][:16] + b" " * 16, images[1][:10], b""):
         [found] = _identity("port", Snapshot({**images, 1: image}))
         assert "no serial number" in found.text and not found.wrong
+
+
+def test_a_load_profile_with_a_fraction_is_told_of() -> None:
+    calendar = Calendar(1_767_225_600 * US_PER_S)
+    settings = MeterSettings(profile=PROFILES["unusual"])  # which writes its counts as text
+    meter = Meter(settings, MemoryNvram(), calendar, 0)
+    meter.advance(4 * 3600 * US_PER_S)
+    used = (0, 61, 62, 63, 64)
+    images = {number: meter.table(number, 4 * 3600 * US_PER_S) for number in used}
+    assert not list(_intervals("port", Snapshot(images)))
+    shape = shape_of(Snapshot(images).layout(64), 1)
+    assert shape is not None
+    at = shape.interval(0, 0) + shape.status_octets
+    spoiled = images[64][:at] + b"         1.5" + images[64][at + 12 :]
+    [found] = _intervals("port", Snapshot({**images, 64: spoiled}))
+    assert "1 of 12 intervals" in found.text and "no whole numbers" in found.text
+    assert not found.wrong
 
 
 def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:

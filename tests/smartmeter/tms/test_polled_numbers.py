@@ -1,4 +1,4 @@
-"""What a plain meter's load profile holds that is no number."""
+"""What a plain meter's load profile holds that is no whole number."""
 
 import pytest
 
@@ -11,8 +11,10 @@ from smartmeter.tms.exchanges import ExchangeFailed
 from tests.smartmeter.tms.test_polled import Bench, flat
 
 
-class BlankBench(Bench):
-    """A meter that writes its counts as text; the third interval from the end is blank there."""
+class OddBench(Bench):
+    """A meter that writes its counts as text; in the third interval from the end it is ``odd``."""
+
+    odd = b" " * 12
 
     def answer(self, octets: bytes) -> bytes:
         answer = super().answer(octets)
@@ -23,12 +25,14 @@ class BlankBench(Bench):
         assert shape is not None
         image = bytearray(table_data(answer[1:]))  # in one block, the newest interval first
         at = shape.interval(0, 2) + shape.status_octets
-        image[at : at + 12] = b" " * 12
+        image[at : at + 12] = self.odd
         return b"\0" + block(bytes(image))
 
 
-def test_an_interval_that_holds_no_number_is_left_out_and_costs_no_other() -> None:
-    plain, bench = Bench("unusual"), BlankBench("unusual")
+@pytest.mark.parametrize("odd", [b" " * 12, b"         1.5"])
+def test_an_interval_that_holds_no_whole_number_is_left_out_and_costs_no_other(odd: bytes) -> None:
+    plain, bench = Bench("unusual"), OddBench("unusual")
+    bench.odd = odd
     plain.run(4)
     bench.run(4)
     everything = flat(plain.poll(1))
