@@ -11,17 +11,17 @@ Which meters there are
 Messages in and out
     ``collector`` is the TMS's C12.22 node: it reads reports (``report_reader``), answers other
     services (``service_answers``), keeps answers that wait (``open_answers``), and tells what came
-    (``arrivals``).  ``asking`` has the requests
-    under way, ``paths`` the way to each SmartMeter.  ``source`` is the seam to plain meters.
+    (``arrivals``).  ``asking`` has the requests under way, ``paths`` the way to each SmartMeter.
+    ``source`` is what the head-end sees of it and of the plain meters alike.
 Work with one meter
     ``exchanges`` are scripts, services out and answers in, as are those of ``upgrades`` and
     ``key_changes``.  ``orders`` makes a script a job, ``jobs`` runs it, ``dispatch`` sends for it
     (``waking`` by short message), ``job_outcomes`` keeps what came of it, ``kept_images`` has the
     images that are being sent.
 What follows by itself
-    ``head_end`` joins all of it.  ``registrations``; ``report_groups``, stored in one change
-    (``commits``); ``provisioning``; ``silence`` and ``power_standing``; ``lost_data`` after a
-    backup; ``refusals``; ``retirement``.
+    ``head_end`` joins all of it.  ``registrations``; ``report_groups``, each stored in one change
+    (``commits``), then ``report_effects``: ``provisioning``, ``silence`` and ``standing``,
+    ``lost_data`` after a backup; ``refusals``; ``retirement``.
 Plain meters
     ``poll_plan`` says when, ``polled_source`` asks, ``poller`` has the sockets.  ``polled_reading``
     and ``polled_profile`` are the scripts, ``taking_over`` another meter at the same address.

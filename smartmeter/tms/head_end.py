@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 
-from ansi_tables.ssi_tables import AlarmSource, Command, ModuleAlarm, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
@@ -19,7 +17,6 @@ from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
-from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way_finder import place_of
 from smartmeter.tms import exchanges
 from smartmeter.tms.arrivals import (
@@ -35,7 +32,6 @@ from smartmeter.tms.arrivals import (
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.dispatch import Dispatch
-from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import DONE, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
@@ -46,19 +42,19 @@ from smartmeter.tms.model import SYSTEM, Figures, Kind, State
 from smartmeter.tms.orders import Orders
 from smartmeter.tms.poll_plan import PollDue
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.power_standing import PowerStanding
 from smartmeter.tms.provisioning import Provisioning
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.registrations import Registrations, store_departure, store_registration
+from smartmeter.tms.report_effects import ReportEffects
 from smartmeter.tms.report_groups import ReportGroups
 from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Unanswered
+from smartmeter.tms.standing import Standing
 from smartmeter.tms.store import records
-from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
+from smartmeter.tms.store.invocation_ids import InvocationIds
 from smartmeter.tms.store.job_rows import end_cut_off_jobs
 from smartmeter.tms.store.records import Stored
-from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
@@ -90,57 +86,50 @@ class HeadEnd:
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
-        first_id = store.write_now(reserve_ids)
-        self._ids_until = first_id + RESERVED_IDS
+        self._ids = InvocationIds(store)
         self._commits = Commits(store, call_soon, self._settle)
 
         # Who speaks, under which key and by which path.
-        self.meters = Meters()
-        self._keys = KeyChanges(store, self._commits, self.meters, draw_key, self._key_changed)
-        self.collector = Collector(self.meters, calendar, first_id)
-        self.collector.listens_at = self.native_address
-        self._paths = self.collector.paths
-        self.registrations, self._refusals = Registrations(store, self.collector), Refusals()
-        self.collector.registered = lambda title: self.registrations.has(self.meters.esn(title))
+        self.meters = meters = Meters()
+        self._keys = keys = KeyChanges(store, self._commits, meters, draw_key, self._key_changed)
+        self.collector = collector = Collector(meters, calendar, self._ids.first)
+        self.registrations = registrations = Registrations(store, collector)
+        self._refusals = Refusals()
+        collector.listens_at = self.native_address
+        collector.registered = lambda title: registrations.has(meters.esn(title))
 
         # What is asked of them, when, and what it comes to.
-        self.polled = PolledSource(store, template)
-        self.silence, self.jobs = SilenceWatch(), JobRunner()
+        self.polled = polled = PolledSource(store, template)
+        self.silence = silence = SilenceWatch()
+        self.jobs = jobs = JobRunner()
         self.waking = Waking(store)
-        self._dispatch = Dispatch(
-            self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
+        self._dispatch = dispatch = Dispatch(
+            collector, polled, registrations, jobs, self.waking, self.figures
         )
-        self._contexts = MeterContexts(store)
-        self._outcomes = JobOutcomes(
-            store, template, self._contexts, self.silence, self.polled, self._commits, self._kept
+        contexts = MeterContexts(store)
+        self._outcomes = outcomes = JobOutcomes(
+            store, template, contexts, silence, polled, self._commits, self._kept
         )
-        self.orders = Orders(
-            store,
-            template,
-            self.jobs,
-            self.polled,
-            self._keys,
-            self.collector,
-            calendar,
-            lambda: (self.utc_s, self._now_us),
-            self._dispatch.abandon,
+        self.orders = orders = Orders(
+            store, template, jobs, polled, keys, collector, calendar, self._now, dispatch.abandon
         )
-        self._provisioning = Provisioning(self.silence, self._outcomes, self.orders.provision)
+        self._provisioning = provisioning = Provisioning(silence, outcomes, orders.provision)
         self.retirement = Retirement(
-            store,
-            self.collector,
-            self.registrations,
-            self.polled,
-            self.silence,
-            self.jobs,
-            self._outcomes,
-            self._provisioning.forget,
+            store, collector, registrations, polled, silence, jobs, outcomes, provisioning.forget
         )
 
         # What follows from their reports.
-        self._lost = LostData(store, self.orders.ask, self.orders.look_after)
-        self._power = PowerStanding(
-            store, self.silence, lambda: self.utc_s, self._set_state, self._lost.ask_for_outages
+        self._lost = lost = LostData(store, orders.ask, orders.look_after)
+        self._standing = standing = Standing(
+            store,
+            silence,
+            provisioning,
+            lambda: self.utc_s,
+            orders.look_after,
+            lost.ask_for_outages,
+        )
+        self._effects = ReportEffects(
+            calendar, silence, provisioning, standing, contexts, orders, lost
         )
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
@@ -165,22 +154,6 @@ class HeadEnd:
         self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
         self.orders.take_up()
 
-    def _watch_all(self, since_s: Callable[[int], int]) -> None:
-        """Watch over all, each by the template that it keeps to, from when it was heard."""
-        sql = "SELECT esn, heard_s, config_version FROM meters WHERE state!=?"
-        for row in self.store.read(sql, State.RETIRED):
-            since = since_s(row["heard_s"])
-            self._outcomes.watch(row["esn"], row["config_version"], since, self.utc_s)
-        for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
-            self.silence.resume(row["esn"], self.utc_s)
-
-    def _clock_was_set(self) -> None:
-        """Plan by what the calendar shows now; nobody is late for what was due before."""
-        self._planned_us = self.calendar.moved_us
-        self.collector.begin(self._now_us)
-        self.polled.plan_anew(self.utc_s)
-        self._watch_all(lambda heard_s: self.utc_s)
-
     def load_keys(self) -> None:
         """Read titles, keys and numbers from the store."""
         self._keys.load()
@@ -191,6 +164,9 @@ class HeadEnd:
         """Give the calendar's second as of the last instant that was told."""
         return self.calendar.utc_s(self._now_us) or 0
 
+    def _now(self) -> tuple[int, int]:
+        return self.utc_s, self._now_us
+
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU from a connection."""
         self._now_us = now_us
@@ -200,7 +176,7 @@ class HeadEnd:
     def disconnected(self, path: Hashable) -> None:
         """A connection has gone."""
         self.collector.path_closed(path)
-        for esn in self._paths.closed(path):
+        for esn in self.collector.paths.closed(path):
             self.jobs.disconnected(esn, self._now_us)
         self._settle()
 
@@ -258,13 +234,68 @@ class HeadEnd:
         """A node that was called cannot be reached; its jobs try again by themselves."""
         self.collector.relay.way_lost(title)
 
-    def _heard(self, esn: str, path: Hashable) -> None:
-        if esn not in self.retirement:
-            self._dispatch.heard(esn, path, self._now_us)
-
     def connected(self, esn: str) -> bool:
         """Tell whether a SmartMeter has a connection."""
-        return esn in self._paths
+        return esn in self.collector.paths
+
+    # What people order.
+
+    def request(self, esn: str, kind: Kind, requested_by: str) -> int:
+        """Begin what a person asked for, give the job's number; SettingsError if it cannot be."""
+        number = self.orders.request(esn, kind, requested_by)
+        self._settle_for_a_person()
+        return number
+
+    def upgrade(
+        self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
+    ) -> dict[str, int]:
+        """Send an image to a list of SmartMeters; give the number of each job that was begun."""
+        numbers = self.orders.upgrade(esns, image, activation_s, requested_by)
+        self._settle_for_a_person()
+        return numbers
+
+    def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
+        """End jobs that have not ended, for a person."""
+        self.orders.cancel(jobs, requested_by)
+        self._settle_for_a_person()
+
+    def _settle_for_a_person(self) -> None:
+        """Act on an order that is durable, whatever the store refuses from now on."""
+        with suppress(StorageError):
+            self._settle()
+
+    # What is due.
+
+    def _watch_all(self, since_s: Callable[[int], int]) -> None:
+        """Watch over all, each by the template that it keeps to, from when it was heard."""
+        sql = "SELECT esn, heard_s, config_version FROM meters WHERE state!=?"
+        for row in self.store.read(sql, State.RETIRED):
+            since = since_s(row["heard_s"])
+            self._outcomes.watch(row["esn"], row["config_version"], since, self.utc_s)
+        for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
+            self.silence.resume(row["esn"], self.utc_s)
+
+    def _clock_was_set(self) -> None:
+        """Plan by what the calendar shows now; nobody is late for what was due before."""
+        self._planned_us = self.calendar.moved_us
+        self.collector.begin(self._now_us)
+        self.polled.plan_anew(self.utc_s)
+        self._watch_all(lambda heard_s: self.utc_s)
+
+    def _poll(self, due: PollDue) -> None:
+        """Read a plain meter as its schedule says, unless the poll before it still goes on.
+
+        That one, or the next, brings what this one would have.
+        """
+        if not self.polled.begin(due):
+            return
+        script = self.polled.script(due, lambda: self.utc_s)
+        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
+        job.begins_anew = True  # what the meter lacks may be another matter at the next try
+        if self.jobs.submit(job, self._now_us):
+            self.figures.scheduled_polls += 1
+        else:
+            self.polled.end(due)
 
     # What happens.
 
@@ -286,23 +317,9 @@ class HeadEnd:
                     except Exception as error:
                         if fault is None or isinstance(fault, StorageError):
                             fault = error
-        if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
-            with suppress(StorageError):  # half a block is left, and every message asks again
-                self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS
+        self._ids.reserve(self.collector.node.next_invocation_id)
         if fault is not None:
             raise fault
-
-    def _job_changed(self, event: JobChanged) -> None:
-        self._outcomes.changed(event, self.utc_s)
-        job = event.job
-        if job.kind == Kind.KEY and job.state == DONE:
-            self._keys.used(job.esn, self._now_us)
-        elif job.kind == Kind.PROVISION:
-            self._provisioning.ended(job, self._now_us)
-
-    def _key_changed(self, esn: str) -> None:
-        """Ask something under the new key: the module lets go of the old one then."""
-        self.orders.submit(esn, Kind.PING, SYSTEM, exchanges.ping)
 
     def _happened(self, event: Event) -> None:
         match event:
@@ -311,9 +328,9 @@ class HeadEnd:
             case JobChanged():
                 self._job_changed(event)
             case Overdue():
-                self._overdue(event)
+                self._standing.overdue(event)
             case HeardAgain(esn):
-                self._heard_again(esn)
+                self._standing.heard_again(esn)
             case ReportArrived():
                 self._groups.add(event)
             case RegistrationAsked():
@@ -335,13 +352,22 @@ class HeadEnd:
             case KeyLost(esn):
                 self._key_lost(esn)
 
-    def _refused(self, event: Refused) -> None:
-        self.figures.refused += 1
-        self._refusals.note(event.title, event.reason, event.unknown)
+    def _job_changed(self, event: JobChanged) -> None:
+        self._outcomes.changed(event, self.utc_s)
+        job = event.job
+        if job.kind == Kind.KEY and job.state == DONE:
+            self._keys.used(job.esn, self._now_us)
+        elif job.kind == Kind.PROVISION:
+            self._provisioning.ended(job, self._now_us)
 
-    def _key_lost(self, esn: str) -> None:
-        if esn in self._paths and self._keys.may_give_anew(esn, self._now_us):
-            self.orders.change_key(esn, SYSTEM)
+    def _kept(self, esn: str, kind: Kind) -> None:
+        """What a job brought is durable; of a poll also that it cannot be made so."""
+        if kind is Kind.POLL:
+            self.jobs.kept(esn, self._now_us)
+            return
+        self._lost.had(esn, kind)
+        if kind is Kind.OUTAGES:
+            self._standing.log_read(esn)
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn, register = self.utc_s, event.esn, event.register
@@ -382,121 +408,35 @@ class HeadEnd:
             if future.exception() is None:
                 self.registrations.went(esn, self._now_us)
                 then()
-                self._paths.forget(esn)
+                self.collector.paths.forget(esn)
 
         self._commits.write(lambda c: store_departure(c, esn), after)
+
+    def _stored(self, report: ReportArrived, new: bool) -> None:
+        """A report is durable: acknowledge it, and see what follows from one that is new."""
+        esn = report.esn
+        self._heard(esn, report.path)
+        self.collector.acknowledge(report, self._now_us)
+        self.on_stored(Stored(esn, report.header, report.parts, not new))
+        self.figures.report(self._now_us, not new)
+        if new and esn not in self.retirement:
+            self._effects.follow(report, self.utc_s, self._now_us)
 
     def _not_stored(self, report: ReportArrived) -> None:
         self.collector.reject(report, self._now_us)
 
-    def _stored(self, report: ReportArrived, new: bool) -> None:
-        """A report is durable: acknowledge it, and see what follows from it.
+    def _heard(self, esn: str, path: Hashable) -> None:
+        if esn not in self.retirement:
+            self._dispatch.heard(esn, path, self._now_us)
 
-        A module that believed a wrong clock may have dated it years ahead; that shows life
-        now, and excuses no silence to come.
-        """
-        esn, header = report.esn, report.header
-        self._heard(esn, report.path)
-        self.collector.acknowledge(report, self._now_us)
-        self.on_stored(Stored(esn, header, report.parts, not new))
-        self.figures.report(self._now_us, not new)
-        if not new or esn in self.retirement:
-            return
-        version = header["CONFIG_VERSION"]
-        if any(map(_tells_of_upgrade, report.parts)):
-            self._provisioning.forget(esn)  # another version may take what the one before refused
-        keeps = self._provisioning.keeps(esn, version, self.utc_s)
-        latest_s = self.utc_s + stamp_window_s(self.calendar)
-        due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
-        self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s, self.utc_s)
-        if any(part.ssi is SsiTable.OUTAGE_RECORD for part in report.parts):
-            self._power.told(esn)
-        else:
-            self._power.reported(esn, is_due=header["DUE_TIME"] > 0)
-        if not keeps:
-            self._provisioning.keeps_to_another(esn, version, self.utc_s, self._now_us)
-        if not self._contexts.knows(esn, header["CONTEXT_ID"]):
-            self.orders.ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
-        self._lost.reported(esn, header, report.parts)
+    def _refused(self, event: Refused) -> None:
+        self.figures.refused += 1
+        self._refusals.note(event.title, event.reason, event.unknown)
 
-    # Silence.
+    def _key_lost(self, esn: str) -> None:
+        if esn in self.collector.paths and self._keys.may_give_anew(esn, self._now_us):
+            self.orders.change_key(esn, SYSTEM)
 
-    def _overdue(self, event: Overdue) -> None:
-        utc_s, esn = self.utc_s, event.esn
-        if not event.again:
-            number, due_s = event.schedule_nbr, event.due_s
-            self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s), again=True)
-            self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
-        self.orders.look_after(esn)
-
-    def _heard_again(self, esn: str) -> None:
-        utc_s = self.utc_s
-        self.store.write(lambda c: end_silence(c, esn, utc_s), again=True)
-        # Who keeps to another template is brought to this one by the same report.
-        if self._provisioning.is_settled(esn) and not self.silence.powerless(esn):
-            self._set_state(esn, State.PROVISIONED, "")
-
-    def _poll(self, due: PollDue) -> None:
-        """Read a plain meter as its schedule says, unless the poll before it still goes on.
-
-        That one, or the next, brings what this one would have.
-        """
-        if not self.polled.begin(due):
-            return
-        script = self.polled.script(due, lambda: self.utc_s)
-        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
-        job.begins_anew = True  # what the meter lacks may be another matter at the next try
-        if self.jobs.submit(job, self._now_us):
-            self.figures.scheduled_polls += 1
-        else:
-            self.polled.end(due)
-
-    # What people order.
-
-    def request(self, esn: str, kind: Kind, requested_by: str) -> int:
-        """Begin what a person asked for, give the job's number; SettingsError if it cannot be."""
-        number = self.orders.request(esn, kind, requested_by)
-        self._settle_for_a_person()
-        return number
-
-    def upgrade(
-        self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
-    ) -> dict[str, int]:
-        """Send an image to a list of SmartMeters; give the number of each job that was begun."""
-        numbers = self.orders.upgrade(esns, image, activation_s, requested_by)
-        self._settle_for_a_person()
-        return numbers
-
-    def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
-        """End jobs that have not ended, for a person."""
-        self.orders.cancel(jobs, requested_by)
-        self._settle_for_a_person()
-
-    def _settle_for_a_person(self) -> None:
-        """Act on an order that is durable, whatever the store refuses from now on."""
-        with suppress(StorageError):
-            self._settle()
-
-    def _kept(self, esn: str, kind: Kind) -> None:
-        """What a job brought is durable; of a poll also that it cannot be made so."""
-        if kind is Kind.POLL:
-            self.jobs.kept(esn, self._now_us)
-            return
-        self._lost.had(esn, kind)
-        if kind is Kind.OUTAGES:
-            self._power.log_read(esn)
-
-    def _set_state(self, esn: str, state: State, cause: str) -> None:
-        utc_s = self.utc_s
-        if state is State.PROVISIONED and (refusal := self._provisioning.refusal(esn)):
-            state, cause = State.FAILED, refusal
-        self.store.write(lambda c: store_state(c, esn, state, cause, utc_s), again=True)
-
-
-def _tells_of_upgrade(part: records.Part) -> bool:
-    kind = (AlarmSource.MODULE, ModuleAlarm.UPGRADED)
-    return part.ssi is SsiTable.ALARM and (part.value["SOURCE"], part.value["CODE"]) == kind
-
-
-def _command(base: int, code: Command) -> Exchange[None]:
-    yield [exchanges.command(base, code)]
+    def _key_changed(self, esn: str) -> None:
+        """Ask something under the new key: the module lets go of the old one then."""
+        self.orders.submit(esn, Kind.PING, SYSTEM, exchanges.ping)
