@@ -1,4 +1,4 @@
-"""The answer that a client waits for: since when, until when, and when it is poked for."""
+"""How long a client waits for an answer, and when it pokes the device (a NAK) meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AwaitedAnswer:
         return self.due_us is not None
 
     def begin(self, patience_us: int, poke_us: int | None, now_us: int) -> None:
-        """Await an answer for so long; with ``poke_us`` it is poked for so often."""
+        """Await an answer for ``patience_us``; poke each ``poke_us``, if that is given."""
         self._since_us, self._patience_us, self._poke_us = now_us, patience_us, poke_us
         self.due_us = now_us + patience_us
         self._poke_later(now_us)
@@ -40,11 +40,11 @@ class AwaitedAnswer:
             self.begin(self._patience_us, self._poke_us, now_us)
 
     def waited_us(self, now_us: int) -> int:
-        """Give how long it is awaited, or its next packet."""
+        """Give how long the answer, or its next packet, has been awaited."""
         return now_us - self._since_us
 
     def is_to_be_poked(self, now_us: int) -> bool:
-        """Tell whether it is time to poke for it; once, until it is time again."""
+        """Tell whether it is time to poke; True once for each time."""
         if self.poke_due_us is None or now_us < self.poke_due_us:
             return False
         self._poke_later(now_us)

@@ -279,9 +279,9 @@ def in_session(script: Script[T]) -> Script[T]:
 
 
 def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Script[T]:
-    """Run a script whose steps are asked for by another, ``ask``: it may add what it likes.
+    """Run a script; ``ask`` gets the answer to each of its steps, with more steps if need be.
 
-    A ProtocolError of ``ask`` is raised where the script waits.
+    A ProtocolError of ``ask`` is raised in the script, at that step.
     """
     try:
         step = next(script)

@@ -1,4 +1,4 @@
-"""The messages to many that passed a relay: each passes once, and its answers find who asked."""
+"""Messages to groups that a relay forwarded: none goes on twice, and answers find who asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from protocols.c1222.envelope import Apdu
 
 @dataclass(frozen=True)
 class _Passed:
-    """Where a message came from, and who asked, for the answers."""
+    """A message that was forwarded: the path it came by, and what its answers name."""
 
     came: Hashable
     key: Key
@@ -21,7 +21,7 @@ class _Passed:
 
 
 class GroupMessages:
-    """At most ``capacity``, each for ``keep_us``."""
+    """Remembers ``capacity`` messages at most, each for ``keep_us``."""
 
     def __init__(self, capacity: int, keep_us: int) -> None:
         self._capacity, self._keep_us = capacity, keep_us

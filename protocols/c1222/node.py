@@ -394,7 +394,7 @@ class Node:
             return
         self._held.add((path, octets))
         due_us = now_us + self._delay_us(self.settings.group_delay_us)
-        # What is due at once leaves in turn; paths need have no order.
+        # The turn keeps the order of what is due at once, and paths from being compared.
         turn, self._next_token = self._next_token, self._next_token + 1
         heapq.heappush(self._later, (due_us, turn, path, octets))
 

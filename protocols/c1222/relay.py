@@ -131,7 +131,7 @@ class Relay:
             self.counts[f"dropped {error.told}"] += 1
             return
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
-        # The answer to somebody who has no title is called by none.
+        # The answer to an asker without a title has no called title, and goes on all the same.
         if where is not Addressed.HERE or (apdu.is_response and apdu.called is None):
             self._pass_on(_Message(path, apdu, octets), where, now_us)
         elif path != self.upstream and self._is_for_upstream(apdu):
@@ -205,7 +205,7 @@ class Relay:
         for asked in self._due.to_try_elsewhere(now_us):
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
-            # Where only a failure is answered, silence is success.
+            # Who wanted to hear of failures only takes silence for success.
             if asked.apdu.response_control == ALWAYS:
                 self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._groups.expire(now_us)

@@ -1,4 +1,4 @@
-"""What an answer shows of who asked: a title that is known at the path of its request.
+"""What an answer shows of who asked: whose title is behind the path that the request came by.
 
 Anybody may write another's title into a request.  Only who has the key is answered secured, and
 only who was registered is granted a title.
@@ -21,7 +21,7 @@ from protocols.c1222.security import CLEAR, check_control
 
 @dataclass(frozen=True)
 class Shown:
-    """A title; ``proven`` by a secured answer, of which ``spoken`` says when it was made."""
+    """A title, ``proven`` if the answer was secured; ``spoken`` then tells when that was made."""
 
     title: ApTitle
     proven: bool

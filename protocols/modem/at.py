@@ -22,8 +22,8 @@ COMMAND_US = 10_000_000
 DIAL_US = 60_000_000
 #: Silence around the escape sequence.
 GUARD_US = 1_100_000
-#: What may be the beginning of NO CARRIER is kept from whoever is called for so long: a port gives
-#: what the modem says in pieces, and the line's end would be taken for octets of the call.
+#: Octets of a call that may begin NO CARRIER are held back for so long: a port may give the
+#: modem's words in pieces, and the first piece would be taken for octets of the far end.
 HELD_US = 100_000
 #: Ends the entry of a message's body; where none is awaited a modem may answer nothing.
 ESCAPE, ESCAPE_US = "\x1b", 1_000_000
@@ -39,7 +39,7 @@ _LOST_AT_END = re.compile(re.escape(LOST) + rb"(?:\r\n[\r\n -~]*)?\Z")
 _GOOD = ("OK",)
 _BAD = ("ERROR",)
 _BAD_STARTS = ("+CME ERROR", "+CMS ERROR")
-#: Of a call only.  A modem also says them of one that rang and that nobody took.
+#: Results of calls only.  Amid other commands a modem says them of a ring that nobody took.
 _BAD_OF_CALLS = ("NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE")
 _HANG_UP = "ATH"
 

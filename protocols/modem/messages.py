@@ -31,8 +31,8 @@ _AS_PDUS = "AT+CMGF=0"
 _BEGIN = (INITIALISE, _AS_PDUS, _TELL, _LIST)
 #: The network may take its time to accept a message.
 SEND_US = 60_000_000
-#: So often the store is listed again, and the modem told to tell: its word may be lost, and one
-#: that was switched off and on says none.
+#: So often the store is listed, and the modem is told again to say when a message comes: its word
+#: may be lost, and a modem that was switched off and on says nothing.
 LIST_US = 60_000_000
 #: A modem may read each message from its card for a list of all.
 LISTING_US = 30_000_000
@@ -112,8 +112,8 @@ class MessageLine:
         self._list_us = now_us + LIST_US
         #: Whether it was told to give PDUs; until then what comes is left to the first list.
         self._gives_pdus = False
-        #: Places whose message was given, and is still to be deleted: none is given twice, and none
-        #: is deleted that has come to such a place since.
+        #: Places in the store whose message was given and is not deleted yet.  It is not given
+        #: again, and another message that comes to such a place is not deleted for it.
         self._taken: set[str] = set()
         self._events: list[Event] = []
         # It may still wait for the body of a message: who asked for that was ended then.

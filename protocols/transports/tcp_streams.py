@@ -27,9 +27,10 @@ class Piece:
 
 @dataclass
 class _State:
-    """``begun``: the number of the first octet; ``led``: of the one behind those beside SYN.
+    """One direction of a connection, in sequence numbers of octets.
 
-    ``run``: of the first octet behind the last gap, or of all.
+    ``expected`` is the next octet to give, ``begun`` the first one of the connection, ``led`` the
+    first one behind those that came with SYN, ``run`` the first one behind the last gap.
     """
 
     expected: int | None = None

@@ -55,10 +55,10 @@ class _Stream:
 class CapturedStreams:
     """All streams of one capture.  The counts are whole after ``finish``.
 
-    ``cut_short`` and ``foreign`` are octets on connections of C12.22: of messages that were not
-    captured whole, and of what is none; ``gaps`` are places there where packets, perhaps of whole
-    messages, were not captured; ``cut_packets`` are packets there that the recorder kept in part,
-    perhaps without any octet of a message; ``others`` are packets of all other connections.
+    On connections of C12.22, ``cut_short`` counts octets of messages that were not captured whole,
+    ``foreign`` octets that are of no message, ``gaps`` places where packets, perhaps whole
+    messages, were not captured, and ``cut_packets`` packets of which the recorder kept only a
+    part, perhaps without any octet of a message; ``others`` are packets of all other connections.
     """
 
     def __init__(self) -> None:

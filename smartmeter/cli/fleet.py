@@ -128,7 +128,7 @@ def _draw(name: str, text: str) -> None:
 
 @contextmanager
 def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
-    """Give where lines go while a fleet runs."""
+    """Give what takes the lines of a trace while a fleet runs."""
     if name is None:
         yield lambda line: None
         return
@@ -138,7 +138,7 @@ def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _writing(option: str, name: str) -> Iterator[TextIO]:
-    """Give a file to write; what is wrong with it is the file's error."""
+    """Give a file to write; an error while it is written names the option and the file."""
     try:
         with open_to_write(option, name) as file:
             yield file

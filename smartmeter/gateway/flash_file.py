@@ -173,7 +173,7 @@ class FlashFile:
     def _compact(self, size: int) -> None:
         """Write the pages anew; where that fails, the log stays and grows on.
 
-        It is tried again when the log has grown as much as it may at first: each try writes.
+        Each try writes all pages, so the next one waits until the log has grown by COMPACT_OCTETS.
         """
         self._compact_octets = size + COMPACT_OCTETS
         with contextlib.suppress(OSError, StorageError):

@@ -11,9 +11,9 @@ from smartmeter.gateway.settings import GatewaySettings
 
 
 def refuse_hindrances(settings: GatewaySettings, page: tuple[str, int] | None) -> None:
-    """SettingsError for a sense that the board lacks, an address or TLS files not to be had.
+    """SettingsError for a mains sense, an address or TLS files that cannot be had on this board.
 
-    ``page`` is that of a TMS in this process, which takes the place of those that are set.
+    ``page`` is the address of a TMS in this process, which takes the place of the bearers.
     """
     make_sense(settings.mains).close()
     for bearer in settings.bearers if page is None else ():

@@ -16,7 +16,7 @@ from smartmeter.base.errors import SettingsError
 
 POWER_SUPPLIES = Path("/sys/class/power_supply")
 _FORM = re.compile(r"meter|power_supply(:.+)?|gpio:.+:[0-9]{1,9}")
-#: No more than a name has that Linux takes.
+#: Linux takes no longer name.
 MAX_OCTETS = 255
 FORMS = 'write "meter", "power_supply" or "gpio:/dev/gpiochip0:17"'
 

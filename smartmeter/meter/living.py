@@ -186,7 +186,7 @@ class _Profile:
         self._most = RANGES.get(snapshot[62].INT_FMT_CDE1, (0, None))[1]
         self._status = _copied(snapshot[PROFILE_STATUS])
         self._data = _copied(snapshot[PROFILE])
-        #: What the readings at a block's end are of, by channel; None where there is none.
+        #: The source of the reading at a block's end, by channel; None for a channel without one.
         self._read_of = [
             source(snapshot, one.END_BLK_RDG_SOURCE_SELECT) if one.CHNL_FLAG.END_RDG_FLAG else None
             for one in snapshot[62].LP_SEL_SET1

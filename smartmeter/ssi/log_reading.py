@@ -37,7 +37,7 @@ from smartmeter.ssi.moving_list import read_moving
 EVENT_LOG = 76
 #: Standard events.
 POWER_DOWN, POWER_UP, DST_ON, DST_OFF = 1, 2, 22, 23
-#: The clock was set: entries at the old time and at the new one, with and without the other.
+#: The clock was set: an entry bears the old time or the new one, and may tell the other as well.
 CLOCK_SET = frozenset((3, 4, 5, 6))
 DEMAND_RESET, SELF_READ = 20, 21
 _LOGGED = ((75, "STD_EVENTS_MONITORED_FLAGS"), (72, "STD_EVENTS_SUPPORTED"))

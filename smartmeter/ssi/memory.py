@@ -25,7 +25,7 @@ MAX_POWER_GAPS = 128
 MAX_GAPS = 64
 #: Events of each kind that the log is expected to tell.
 MAX_EFFECTS = 8
-#: What is asked for of one meter, which it changes, is not done at another.
+#: These change a meter, so those asked for at one meter are not done at another.
 OF_ONE_METER = frozenset((Task.DEMAND_RESET, Task.SELF_READ))
 
 

@@ -239,9 +239,9 @@ class OutageDetector:
     def _waits_us(self, number: int, left_us: int) -> tuple[int, ...]:
         """Give the waits before the messages: each leaves somewhere in a window of its own.
 
-        A hash of the ESN chooses where, anew each time, so that two meters that
-        fell together do not fall together again.  Windows are shorter than they are set
-        where the energy that is left would not last for all of them.
+        A hash of the ESN and the message chooses where, so that two meters whose messages
+        collided once do not collide again.  Windows are shortened where the energy that is
+        left would not last for all of them.
         """
         count = self._settings["LAST_GASP_COUNT"]
         longest_ms = max(0, left_us) // US_PER_MS // max(1, count)

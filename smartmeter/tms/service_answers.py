@@ -32,10 +32,10 @@ NOT_CLEARED = bytes([ResponseCode.isc])
 
 
 class ServiceAnswers:
-    """Answers that need no store; ``tell`` takes what a request shows beside its answer.
+    """Answers that need no store.
 
-    ``address`` gives where a title can be called, in octets, to who asks by a path; empty where
-    that is not known.
+    ``address`` gives the native address of a title, for an asker at a path; empty where none is
+    known.  ``tell`` takes events that a request gives rise to beside its answer.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ServiceAnswers:
         self.began_s: int | None = None
 
     def to(self, service: Service, event: RequestArrived, esn: str | None) -> bytes | None:
-        """Give the response to one service; nothing at all means silence, None: the store's.
+        """Give the response to one service: empty for silence, None where the store is to be asked.
 
         ``esn`` is that of a node that has shown its key.
         """
@@ -71,7 +71,7 @@ class ServiceAnswers:
                 address = self._address(title, event.path) if title is not None else b""
                 if address:
                     return OK + bytes([len(address)]) + address
-                # Where everybody was asked, who does not know is silent.
+                # A node that does not know is silent when everybody was asked.
                 silent = event.group or event.called is None
                 return b"" if silent else bytes([ResponseCode.uat])
         return self._to_member(service, event, esn) if esn is not None else NOT_CLEARED
@@ -117,8 +117,8 @@ class ServiceAnswers:
     def _is_from_before(self, event: RequestArrived) -> bool:
         """Tell whether a notification was made before this node began.
 
-        Which of those were heard is forgotten, and unlike reports they have no numbers: one that
-        is repeated would put an older image over a newer.
+        A node forgets at a restart which notifications it had, and they have no numbers as
+        reports have: one that is repeated would put an older image over a newer.
         """
         stamp_s = int.from_bytes(event.iv, "big") if event.iv is not None else 0
         return self.began_s is not None and stamp_s < self.began_s

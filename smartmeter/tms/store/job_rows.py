@@ -78,8 +78,8 @@ def end_cut_off_jobs(
 ) -> None:
     """Name the end of jobs that had none when the program before this one ended and do not go on.
 
-    What was being provisioned is so, if it keeps to ``version`` all the same, or not, unless that
-    goes on.
+    A SmartMeter that was being provisioned is shown as provisioned if it keeps to ``version`` all
+    the same, and as failed if not, unless its provisioning goes on.
     """
     unknown = f"{cause}; what had gone out may have been done"
     connection.execute(
