@@ -23,12 +23,14 @@ class TappedModule:
         self._module, self._readings, self._failed = module, readings, failed
         self._stopped = False
         epoch, self._taken = readings.taken(module.parts.esn)
-        if module.parts.outbox.epoch == epoch and module.parts.outbox.next_number <= self._taken:
+        outbox = module.parts.outbox
+        # Epochs are times: one before that of the readings was over already.
+        if outbox.epoch and (outbox.epoch, outbox.next_number) <= (epoch, self._taken):
             module.parts.fell_back()  # and would give other reports the numbers of those
-        if module.parts.outbox.epoch != epoch:
+        if outbox.epoch != epoch:
             # Another module's, or this one's, which begins an epoch where its medium fell back to.
-            anew = not module.parts.outbox.epoch
-            self._taken = min(self._taken, module.parts.outbox.next_number - 1) if anew else 0
+            anew = not outbox.epoch
+            self._taken = min(self._taken, outbox.next_number - 1) if anew else 0
         #: What the readings know of the meter, whose tables the module tells of only once: they
         #: may be younger than that.
         self._context: int | None = None
