@@ -10,6 +10,8 @@ import errno
 import io
 import os
 import re
+import select
+import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,8 @@ from smartmeter.base.errors import SettingsError
 
 MAX_PASSWORD_FILE_OCTETS = 4096
 _READ_OCTETS = 1 << 16
+#: So often, and so long each time, somebody is waited for who writes into a named pipe.
+_PIPE_WAITS, _PIPE_WAIT_S = 100, 0.1
 #: Who fills a new file has not stopped for so long unless it has died, on whichever machine.
 FORGOTTEN_S = 86_400
 
@@ -27,19 +31,36 @@ FORGOTTEN_S = 86_400
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
     """Give the octets of a file, ``limit`` at most.
 
-    SettingsError names ``place``, or else the file, when it cannot be read or is larger.
+    SettingsError names ``place``, or else the file, when it cannot be read or is larger, and when
+    it is a pipe that nobody writes into.  For who has opened it to write is waited.
     """
     place = place or str(path)
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            return _read_pipe(path, limit, place)
         with path.open("rb") as file:
             return read_stream(file, limit, place)
     except OSError as error:
         raise SettingsError(place, str(error.strerror), "check name and rights") from error
 
 
-def read_stream(stream: BinaryIO, limit: int, place: str) -> bytes:
-    """Give what is left of an open stream, ``limit`` octets at most; SettingsError for more."""
+def _read_pipe(path: Path, limit: int, place: str) -> bytes:
+    # To open it the plain way waits for a writer for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        for _ in range(_PIPE_WAITS):
+            first = pipe.read(1)
+            if first != b"":  # None: it is open to be written, and nothing is in it yet
+                os.set_blocking(descriptor, True)
+                return read_stream(pipe, limit, place, first or b"")
+            select.select((), (), (), _PIPE_WAIT_S)
+    raise SettingsError(place, "is a pipe that nobody writes into", "check the name")
+
+
+def read_stream(stream: BinaryIO | io.FileIO, limit: int, place: str, begun: bytes = b"") -> bytes:
+    """Give ``begun`` and what is left of an open stream; SettingsError for more than ``limit``."""
     found = io.BytesIO()  # grows with what is there: a whole limit may be more than there is memory
+    found.write(begun)
     while octets := stream.read(min(_READ_OCTETS, limit + 1 - found.tell())):
         found.write(octets)
     if found.tell() > limit:

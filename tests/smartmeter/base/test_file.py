@@ -3,6 +3,7 @@
 import os
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,44 @@ def test_a_pipe_is_read_like_a_file() -> None:
     os.close(sink)
     assert read_file(Path(f"/dev/fd/{source}"), 100) == b"piped"
     os.close(source)
+
+
+def test_a_named_pipe_is_read_to_its_end_from_who_writes_later(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        found = threads.submit(read_file, pipe, 6)
+        with pipe.open("wb", buffering=0) as writer:  # waits for the reader
+            writer.write(b"abc")
+            writer.write(b"def")
+        assert found.result() == b"abcdef"
+        found = threads.submit(read_file, pipe, 6)
+        with pipe.open("wb", buffering=0) as writer:
+            writer.write(b"abcdefg")
+        with pytest.raises(SettingsError, match="larger than 6 octets"):
+            found.result()
+
+
+def test_a_pipe_that_is_open_to_be_written_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smartmeter.base.file._PIPE_WAITS", 1)
+    reading, writing = os.pipe()
+    with ThreadPoolExecutor() as threads:
+        found = threads.submit(read_file, Path(f"/dev/fd/{reading}"), 10)
+        with pytest.raises(TimeoutError):
+            found.result(timeout=1)
+        os.write(writing, b"late")
+        os.close(writing)
+        assert found.result() == b"late"
+    os.close(reading)
+
+
+def test_a_pipe_that_nobody_writes_into_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("smartmeter.base.file._PIPE_WAITS", 2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="place: is a pipe that nobody writes into"):
+        read_file(tmp_path / "pipe", 10, "place")
 
 
 def test_what_cannot_be_read_is_told_by_the_place_that_named_it(tmp_path: Path) -> None:
