@@ -104,7 +104,10 @@ def send(
     else:
         click.echo(f"{begun['version']} is on its way to {len(begun['jobs'])} SmartMeters")
     if begun["busy"]:
-        raise click.ClickException(f"an upgrade is under way at {first_of(begun['busy'])}")
+        remedy = "to send this one, end that: smartmeter tms cancel --kind upgrade ESN"
+        raise click.ClickException(
+            f"an upgrade waits or is under way at {first_of(begun['busy'])}; {remedy}"
+        )
 
 
 @command.command()

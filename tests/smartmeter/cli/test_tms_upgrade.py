@@ -1,16 +1,19 @@
 """``tms upgrade``: keys and images are made once and well; what is wrong is said in a line."""
 
+import json
 import resource
 import sys
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 from ansi_tables.ssi_tables import GATEWAY_MODEL
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.tms import command
+from smartmeter.cli.tms_client import TmsClient
 from smartmeter.tms.upgrades import MANIFEST_OCTETS, MAX_IMAGE_OCTETS, make_image, read_image
 from tests.smartmeter.gateway.wheels import wheel_of
 
@@ -119,3 +122,16 @@ def test_a_sender_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monke
         run("send", str(image), "SM1", "--url", "nowhere")
     with pytest.raises(SmartMeterError, match="is the TMS running there"):
         run("send", str(image), "SM1", "--url", "http://127.0.0.1:1")
+
+
+def test_a_sender_says_where_an_upgrade_waits_and_how_to_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One waits for days for a SmartMeter that is not there."""
+    monkeypatch.setenv("SMARTMETER_TMS_PASSWORD", "a password")
+    image = tmp_path / "a.image"
+    image.write_bytes(b"an image")
+    begun = {"version": "2.0", "jobs": {}, "busy": ["SM1"]}
+    monkeypatch.setattr(TmsClient, "_ask", lambda *_asked: json.dumps(begun).encode())
+    with pytest.raises(ClickException, match=r"SM1; .*tms cancel --kind upgrade ESN"):
+        run("send", str(image), "SM1")
