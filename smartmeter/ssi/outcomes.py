@@ -60,6 +60,8 @@ class Outcomes:
         self._parts, self._starting, self._serving = parts, starting, serving
         #: The schedules whose run is read again, as the meter may have been programmed before it.
         self._doubtful: set[int] = set()
+        #: The last acknowledgement came since the start: by the clock that was set since then.
+        self._acknowledged = False
 
     def take(self, now_us: int) -> bool:
         """Act on what the parts have to say; True when one of them said something."""
@@ -129,9 +131,11 @@ class Outcomes:
 
     def _clock_set(self, now_us: int) -> None:
         """Tell who keeps times of its own that the clock was set, if it was."""
-        clock = self._parts.tasks.clock
+        clock, memory = self._parts.tasks.clock, self._parts.memory
         if clock.moved_s:
             self._parts.outage.clock_set(clock.moved_s)
+            if self._acknowledged:  # as long ago as before
+                memory.acknowledged_s = max(1, memory.acknowledged_s + clock.moved_s)
             clock.moved_s = 0
             self._parts.reporter.keep()
         if clock.renew_stamps:
@@ -199,6 +203,7 @@ class Outcomes:
                 starting.trust_clock(now_us)
             case ReportAcknowledged(number):
                 parts.memory.acknowledged_s = parts.calendar.utc_s(now_us) or 0
+                self._acknowledged = True
                 parts.outbox.acknowledged(number, parts.memory.pages())
                 parts.life.clear(*TOLD_ONCE)
                 parts.upgrade.reached()

@@ -11,8 +11,9 @@ from protocols.c1222.security import EaxPrime
 from smartmeter.base.clock import Calendar
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.network.faults import Partition
 from smartmeter.ssi.parts import MAX_OFFSET_S
-from smartmeter.ssi.states import ErrorCode, State
+from smartmeter.ssi.states import ErrorCode, State, WarningCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     FACTORY,
@@ -242,3 +243,24 @@ def test_a_clock_at_the_end_of_its_seconds_counts_as_not_set() -> None:
     street.run(30)
     module = street.device.module
     assert module.state is State.CONFIGURING and module.error is ErrorCode.CONFIGURATION_FAILED
+
+
+def test_what_was_acknowledged_by_a_clock_far_ahead_is_as_long_ago_when_that_is_set() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    true_us = street.calendar.utc_us(street.world.now_us) or 0
+    street.calendar.set(true_us + 30 * DAY_S * 10**6, street.world.now_us)
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)  # the TMS is wrong, and acknowledges
+    parts = street.device.module.parts
+    assert parts.memory.acknowledged_s * 10**6 > true_us + 30 * DAY_S * 10**6
+    street.calendar.set(true_us + 3600 * 10**6, street.world.now_us)
+    street.host.node.locks._last_iv = 0  # its next start
+    while abs(apart_s(street)) > 1:
+        street.run(10)
+    street.link.wrap(Partition())
+    street.run(60)
+    assert parts.status()["WARNING"] == WarningCode.NONE
+    street.run(3 * HOUR_S)
+    assert parts.status()["WARNING"] == WarningCode.QUIET
