@@ -15,7 +15,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.tasks import DAY_S
 from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import Collector
-from smartmeter.tms.exchanges import Exchange
+from smartmeter.tms.exchanges import Exchange, ExchangeRefused
 from smartmeter.tms.jobs import CANCELLED, FAILED, MAX_ATTEMPTS, WAITING, Job, JobRunner
 from smartmeter.tms.kept_images import KeptImages
 from smartmeter.tms.key_changes import KeyChanges
@@ -179,8 +179,17 @@ class Orders:
         if kind is Kind.KEY:
             return self._keys.go_on(row["esn"], base)
         if kind is Kind.DEMAND_RESET:
-            return partial(exchanges.demand_reset, base, row["created_s"])
+            return partial(self._reset_again, base, row["created_s"])
         return self._scripts(base)[kind]
+
+    def _reset_again(self, base: int, ordered_s: int) -> Exchange[None]:
+        """Ask again for a demand reset, unless a clock that was behind at the start has been set.
+
+        It may have been done so long ago that the module would do a second one.
+        """
+        if self._now()[0] >= ordered_s + RESET_GOES_ON_S:
+            raise ExchangeRefused("the TMS was restarted; what had gone out may have been done")
+        yield from exchanges.demand_reset(base, ordered_s)
 
     def provision(self, esn: str) -> int | None:
         """Bring a SmartMeter to the template; give the job's number."""

@@ -295,6 +295,21 @@ def test_a_demand_reset_that_was_done_already_is_not_done_again() -> None:
     assert house.device.meter.metering.registers.resets == 1
 
 
+def test_a_demand_reset_is_not_asked_for_again_days_later_by_a_clock_that_was_behind() -> None:
+    """A board without one begins with the time at which it was cut off."""
+    street = Street()
+    for _ in range(2):
+        street.report(street.head_end.template.version)
+    street.head_end.disconnected(0)
+    number = street.head_end.request(street.esn, Kind.DEMAND_RESET, "ann")
+    street.restart()
+    street.go_on(60)
+    assert ends_of(street, number) == ("waiting", WAITS)
+    street.calendar.set((street.head_end.utc_s + 2 * 86_400) * 1_000_000, street.now_us)
+    street.register()
+    assert ends_of(street, number)[0] == "failed"
+
+
 def test_a_provisioning_goes_on_and_its_meter_is_not_said_to_have_failed() -> None:
     street = Street()
     street.report(street.head_end.template.version + 1)
