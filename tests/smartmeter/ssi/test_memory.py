@@ -14,6 +14,7 @@ PAGE = {
     "profile_cursors": {"1": 40},
     "profile_shapes": {"1": [8, 96, 2, 15]},
     "profile_begins": {"1": 7},
+    "profile_left_out": {"1": 8},
     "events_before": 4,
     "events_reported": 9,
     "events_judged": 10,
