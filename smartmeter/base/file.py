@@ -23,7 +23,7 @@ from smartmeter.base.errors import SettingsError
 MAX_PASSWORD_FILE_OCTETS = 4096
 _READ_OCTETS = 1 << 16
 #: So often, and so long each time, somebody is waited for who writes into a named pipe.
-_PIPE_WAITS, _PIPE_WAIT_S = 100, 0.1
+_PIPE_WAITS, _PIPE_WAIT_MS = 100, 100
 #: Who fills a new file has not stopped for so long unless it has died, on whichever machine.
 FORGOTTEN_S = 86_400
 
@@ -47,13 +47,15 @@ def read_file(path: Path, limit: int, place: str = "") -> bytes:
 def _read_pipe(path: Path, limit: int, place: str) -> bytes:
     # To open it the plain way waits for a writer for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
     with os.fdopen(descriptor, "rb", buffering=0) as pipe:
         for _ in range(_PIPE_WAITS):
+            ready = waiting.poll(_PIPE_WAIT_MS)  # there are octets, or who wrote has closed it
             first = pipe.read(1)
-            if first != b"":  # None: it is open to be written, and nothing is in it yet
+            if ready or first != b"":  # None: it is open to be written, and nothing is in it yet
                 os.set_blocking(descriptor, True)
                 return read_stream(pipe, limit, place, first or b"")
-            select.select((), (), (), _PIPE_WAIT_S)
     raise SettingsError(place, "is a pipe that nobody writes into", "check the name")
 
 

@@ -81,6 +81,22 @@ def test_a_pipe_that_is_open_to_be_written_is_waited_for(monkeypatch: pytest.Mon
     os.close(reading)
 
 
+def test_a_pipe_that_was_closed_with_nothing_written_is_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("smartmeter.base.file._PIPE_WAITS", 1)
+    reading, writing = os.pipe()
+    os.close(writing)
+    assert read_file(Path(f"/dev/fd/{reading}"), 10) == b""
+    os.close(reading)
+    monkeypatch.setattr("smartmeter.base.file._PIPE_WAITS", 1000)
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as threads:
+        found = threads.submit(read_file, tmp_path / "pipe", 10)
+        (tmp_path / "pipe").open("wb").close()  # waits for the reader
+        assert found.result() == b""
+
+
 def test_a_pipe_that_nobody_writes_into_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
