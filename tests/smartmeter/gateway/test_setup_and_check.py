@@ -236,13 +236,14 @@ def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
             *database_files(settings.local_tms / FILE_NAME),
         ]
         settings.local_tms.mkdir()
-        settings.local_tms.chmod(0o755)
         for file in files:
             file.touch()
             file.chmod(0o444)  # whatever the umask
+        settings.local_tms.chmod(0o555)  # nor may its owner, who runs the tests
         folder.chmod(0o777)
         with nobody():
             wrong = {(one.subject, one.text) for one in check_places(settings) if one.wrong}
+        settings.local_tms.chmod(0o755)
         assert wrong == {(str(one), "no permission") for one in (settings.local_tms, *files)}
 
 
