@@ -101,7 +101,7 @@ class TaskRunner:
             return False
         memory = self._memory
         run = self._ask(schedule, Cause.ON_DEMAND, self._reporter.utc_s(now_us))
-        order = [schedule_nbr, run.due_s, schedule["TASK"]]
+        order = _order(run)
         if order not in memory.orders:
             others = [one for one in memory.orders if one[0] != schedule_nbr]
             memory.orders = [*others, order]
@@ -212,11 +212,10 @@ class TaskRunner:
 
     def _is_given_up(self, run: Run) -> bool:
         """Tell whether a run was under way for the meter before this one, which it would change."""
-        order = [run.number, run.due_s, run.schedule["TASK"]]
         return (
             run.cause is Cause.ON_DEMAND
-            and order not in self._memory.orders
-            and order[2] in OF_ONE_METER
+            and _order(run) not in self._memory.orders
+            and run.schedule["TASK"] in OF_ONE_METER
         )
 
     def _mark(self, run: Run) -> None:
@@ -329,3 +328,8 @@ def _moves_cursors(run: Run) -> bool:
     """Tell whether a run reports what only one report is to have: intervals, entries of the log."""
     once = Content.LOAD_PROFILE | Content.EVENT_LOG
     return run.schedule["TASK"] == Task.REPORT and bool(run.schedule["CONTENT"] & once)
+
+
+def _order(run: Run) -> list[int]:
+    """Give a run that the TMS has asked for as the memory keeps it."""
+    return [run.number, run.due_s, run.schedule["TASK"]]
