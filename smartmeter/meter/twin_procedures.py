@@ -95,7 +95,7 @@ def _set_date_time(twin: TwinDevice, tables: Snapshot, given: Record, now_us: in
     if after is None:
         return BAD
     shown = {CLOCK: _showing(tables, CLOCK, after)}
-    for number in CLOCKS:
+    for number in set(CLOCKS) - {CLOCK}:
         with suppress(TableError, KeyError, AttributeError):  # it is not there, or stays as it is
             shown[number] = _showing(tables, number, after)
     for number, image in shown.items():
