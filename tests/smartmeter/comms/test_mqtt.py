@@ -92,21 +92,32 @@ async def test_a_message_without_reason_costs_no_memory_and_no_session(broker: B
     assert found[2].payload == b"after"
 
 
-async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A broker whose access rules grant no subscription (MQTT 3.1.1: SUBACK with 80H)."""
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            kind, size = await reader.readexactly(2)
-            body = await reader.readexactly(size)
-            if kind == 0x10:
-                writer.write(b"\x20\x02\0\0")
-            elif kind == 0x82:
-                writer.write(b"\x90\x03" + body[:2] + b"\x80")
+#: A client that is ended amid its words.
+GONE = contextlib.suppress(ConnectionError, asyncio.IncompleteReadError)
+
+
+async def _odd_broker(answer: Callable[[int, bytes], bytes]) -> tuple[asyncio.Server, str]:
+    """A broker that says what ``answer`` gives for a packet's kind and body; and its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with GONE:
+            while True:
+                kind, size = await reader.readexactly(2)
+                writer.write(answer(kind, await reader.readexactly(size)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def _refuse(kind: int, body: bytes) -> bytes:
+    """Grant no subscription, as by access rules (MQTT 3.1.1: SUBACK with 80H)."""
+    if kind == 0x10:
+        return b"\x20\x02\0\0"
+    return b"\x90\x03" + body[:2] + b"\x80" if kind == 0x82 else b""
 
 
 async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends() -> None:
-    server = await asyncio.start_server(_refuse, "127.0.0.1", 0)
-    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server, address = await _odd_broker(_refuse)
     with pytest.raises(OSError, match=f"refuses c1222/down/{NODE}; look at its access rules"):
         await MqttBearer(BearerSettings("b", address, node=NODE)).connect()
     told: list[str] = []
@@ -118,32 +129,22 @@ async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends
 
 
 async def test_a_topic_that_is_no_text_ends_no_session() -> None:
-    async def grant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                kind, size = await reader.readexactly(2)
-                body = await reader.readexactly(size)
-                if kind == 0x10:
-                    writer.write(b"\x20\x02\0\0")
-                elif kind == 0x82:
-                    writer.write(b"\x90\x03" + body[:2] + b"\1")
-                    writer.write(bytes.fromhex("320e000a63313232322f75702fff0001"))
-                elif kind >> 4 == 3:  # its presence, at QoS 1: the number follows the topic
-                    at = 2 + int.from_bytes(body[:2], "big")
-                    writer.write(b"\x40\x02" + body[at : at + 2])
+    def grant(kind: int, body: bytes) -> bytes:
+        if kind == 0x82:
+            message = bytes.fromhex("320e000a63313232322f75702fff0001")
+            return b"\x90\x03" + body[:2] + b"\1" + message
+        if kind >> 4 == 3:  # its presence, at QoS 1: the number follows the topic
+            at = 2 + int.from_bytes(body[:2], "big")
+            return b"\x40\x02" + body[at : at + 2]
+        return _refuse(kind, body)
 
-    server = await asyncio.start_server(grant, "127.0.0.1", 0)
-    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server, address = await _odd_broker(grant)
     told: list[str] = []
     carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
     async with carrying([carrier], Answering()):
         await until(lambda: told)
     assert told == ["mqtt: works"]
     server.close()
-
-
-#: A client that is ended amid its first words.
-GONE = contextlib.suppress(ConnectionError, asyncio.IncompleteReadError)
 
 
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
