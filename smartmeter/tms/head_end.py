@@ -150,8 +150,8 @@ class HeadEnd:
         self.polled.load(utc_s)
         # Who fell silent while nobody watched is late, when it had time to speak again.
         self._watch_all(lambda heard_s: min(heard_s, utc_s))
-        cause, version = "the TMS was restarted", self.template.version
-        self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
+        version = self.template.version
+        self.store.write_now(lambda c: end_cut_off_jobs(c, utc_s, version))
         self.orders.take_up()
 
     def load_keys(self) -> None:

@@ -22,6 +22,7 @@ from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.store.job_rows import (
+    MAY_BE_DONE,
     RESET_GOES_ON_S,
     open_jobs,
     store_job,
@@ -46,16 +47,6 @@ COME_AGAIN_US = 1000 * US_PER_S
 #: Who stays silent is looked after again when more was due.
 LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
-#: What a person may order of one meter by its kind alone.
-OF_ONE_METER = (
-    Kind.READ,
-    Kind.DEMAND_RESET,
-    Kind.PROVISION,
-    Kind.PING,
-    Kind.TRACE,
-    Kind.WITHDRAW,
-    Kind.KEY,
-)
 
 
 class Orders:
@@ -89,14 +80,13 @@ class Orders:
             kind not in OF_ONE_METER
             or self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
         ):
-            remedy = f"choose of {', '.join(OF_ONE_METER)}"
-            raise SettingsError(esn, f"no {kind} of this SmartMeter", remedy)
+            raise SettingsError(esn, f"no {kind} of this SmartMeter", KNOWN_KINDS)
         if kind is Kind.WITHDRAW:
             self.cancel(self.of_people(Kind.UPGRADE, [esn]), requested_by)
         if kind is Kind.KEY:
             number = self.change_key(esn, requested_by)
         else:
-            number = self.submit(esn, kind, requested_by, self._scripts(base)[kind])
+            number = self.submit(esn, kind, requested_by, self._script(kind, base))
         if number is None:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number
@@ -106,16 +96,8 @@ class Orders:
         if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
             raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
 
-    def _scripts(self, base: int) -> dict[Kind, Callable[[], Exchange[Any]]]:
-        """Give what follows from nothing but the meter and the kind of work."""
-        return {
-            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
-            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
-            Kind.PROVISION: lambda: exchanges.provision(base, self._template),
-            Kind.PING: exchanges.ping,
-            Kind.TRACE: lambda: exchanges.trace(self._collector.node.title),
-            Kind.WITHDRAW: lambda: upgrades.withdraw(base),
-        }
+    def _script(self, kind: Kind, base: int) -> Callable[[], Exchange[Any]]:
+        return partial(_SCRIPTS[kind], self, base)
 
     def upgrade(
         self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
@@ -180,7 +162,7 @@ class Orders:
             return self._keys.go_on(row["esn"], base)
         if kind is Kind.DEMAND_RESET:
             return partial(self._reset_again, base, row["created_s"])
-        return self._scripts(base)[kind]
+        return self._script(kind, base)
 
     def _reset_again(self, base: int, ordered_s: int) -> Exchange[None]:
         """Ask again for a demand reset, unless a clock that was behind at the start has been set.
@@ -188,7 +170,7 @@ class Orders:
         It may have been done so long ago that the module would do a second one.
         """
         if self._now()[0] >= ordered_s + RESET_GOES_ON_S:
-            raise ExchangeRefused("the TMS was restarted; what had gone out may have been done")
+            raise ExchangeRefused(MAY_BE_DONE)
         yield from exchanges.demand_reset(base, ordered_s)
 
     def provision(self, esn: str) -> int | None:
@@ -289,3 +271,18 @@ def _gone_out(job: Job) -> str:
         return "nothing had gone out"
     messages = "1 message" if job.polls == 1 else f"{job.polls:,} messages"
     return f"{messages} had gone out, and what came of it stays"
+
+
+#: What follows from nothing but the kind of work and the base of the module's tables.
+_SCRIPTS: dict[Kind, Callable[[Orders, int], Exchange[Any]]] = {
+    Kind.READ: lambda orders, base: exchanges.read_tables(READ_TABLES),
+    Kind.DEMAND_RESET: lambda orders, base: exchanges.demand_reset(base),
+    Kind.PROVISION: lambda orders, base: exchanges.provision(base, orders._template),
+    Kind.PING: lambda orders, base: exchanges.ping(),
+    Kind.TRACE: lambda orders, base: exchanges.trace(orders._collector.node.title),
+    Kind.WITHDRAW: lambda orders, base: upgrades.withdraw(base),
+}
+#: What a person may order of one meter by its kind alone.
+OF_ONE_METER = (*_SCRIPTS, Kind.KEY)
+#: The remedy for any other.
+KNOWN_KINDS = f"choose of {', '.join(OF_ONE_METER)}"

@@ -20,7 +20,7 @@ from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
 from smartmeter.tms.job_list import JobList
 from smartmeter.tms.model import Kind, State
-from smartmeter.tms.orders import OF_ONE_METER
+from smartmeter.tms.orders import KNOWN_KINDS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
@@ -248,8 +248,7 @@ class Service:
         try:
             chosen = Kind(kind)
         except ValueError:
-            remedy = f"choose of {', '.join(OF_ONE_METER)}"
-            raise SettingsError("kind", f"{kind!r:.40} is no job", remedy) from None
+            raise SettingsError("kind", f"{kind!r:.40} is no job", KNOWN_KINDS) from None
         number = self._server.head_end.request(esn, chosen, user)
         self._server.flush()
         return number

@@ -17,6 +17,9 @@ _CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kin
 #: What a person ordered and may be done again goes on after a restart.  What was under way at so
 #: many of them does not: it may be what ends the program.
 MAX_TAKEN_UP = 100
+#: Why work ends that a restart has cut off; and of what changes a SmartMeter.
+RESTARTED = "the TMS was restarted"
+MAY_BE_DONE = f"{RESTARTED}; what had gone out may have been done"
 #: A demand reset goes on for so long after its order: a module refuses a second one in 24 hours.
 RESET_GOES_ON_S = 12 * 3600
 _GOES_ON = (
@@ -73,19 +76,25 @@ def update_job(
     )
 
 
-def end_cut_off_jobs(
-    connection: sqlite3.Connection, cause: str, ended_s: int, version: int
-) -> None:
+def end_cut_off_jobs(connection: sqlite3.Connection, ended_s: int, version: int) -> None:
     """Name the end of jobs that had none when the program before this one ended and do not go on.
 
     A SmartMeter that was being provisioned is shown as provisioned if it keeps to ``version`` all
     the same, and as failed if not, unless its provisioning goes on.
     """
-    unknown = f"{cause}; what had gone out may have been done"
     connection.execute(
         "UPDATE jobs SET state=?, ended_s=?, cause=CASE WHEN kind IN (?,?,?,?,?) THEN ? ELSE ? END"
         f" WHERE state IN (?,?) AND NOT ({_GOES_ON})",
-        (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING, ended_s - RESET_GOES_ON_S),
+        (
+            FAILED,
+            ended_s,
+            *_CHANGING,
+            MAY_BE_DONE,
+            RESTARTED,
+            WAITING,
+            RUNNING,
+            ended_s - RESET_GOES_ON_S,
+        ),
     )
     connection.execute(
         "UPDATE jobs SET state=?, taken_up=taken_up+1 WHERE state=?", (WAITING, RUNNING)
@@ -98,7 +107,7 @@ def end_cut_off_jobs(
     connection.execute(
         "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE state=?"
         " AND esn NOT IN (SELECT esn FROM jobs WHERE kind=? AND state=?)",
-        (State.FAILED, cause, ended_s, State.PROVISIONING, Kind.PROVISION, WAITING),
+        (State.FAILED, RESTARTED, ended_s, State.PROVISIONING, Kind.PROVISION, WAITING),
     )
 
 
