@@ -153,8 +153,11 @@ def back_fill(base: int, missing: Mapping[int, Gaps]) -> Exchange[list[dict[str,
             count = BACK_FILL_STEP if end is None else min(BACK_FILL_STEP, end - at)
             part = yield from intervals(base, set_nbr, at, count)
             found = part["INTERVALS"]
-            if not found:
+            if not found and end is None:
                 break
+            if not found:  # left out by the meter, which may have what follows
+                at += count
+                continue
             if part["SET"] != set_nbr or not at <= part["FIRST_SEQUENCE"] <= MAX_SEQUENCE:
                 raise ExchangeFailed("the SmartMeter gave other intervals than were asked for")
             parts.append(part)

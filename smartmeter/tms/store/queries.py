@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from random import Random
 
 from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.ssi_tables import DEFAULT_BASE
@@ -18,7 +19,8 @@ Gaps = Sequence[tuple[int, int | None]]
 
 #: Intervals, or entries, back from the newest in which holes are looked for; a ring holds fewer.
 MAX_LOOK_BACK = 5000
-MAX_GAPS = 20
+#: Holes that are asked for at a time, and how many of them are the newest.
+MAX_GAPS, NEWEST_GAPS = 20, 10
 #: Rows that one question may bring.
 MAX_PAGE = 200
 
@@ -148,7 +150,8 @@ def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
     """Give the sequences that are missing of the newest ring epoch of a set, newest last.
 
     The last one is open: everything after the newest interval stored.  Of many the newest are
-    given: a ring forgets the oldest first.
+    given, as a ring forgets the oldest first, and some of the others, drawn anew with each interval
+    that comes: those that can never be filled hide none for ever.
     """
     newest = store.one(
         "SELECT ring_epoch, sequence AS last FROM intervals WHERE esn=? AND set_nbr=?"
@@ -162,17 +165,23 @@ def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
         "SELECT sequence + 1 AS first, following AS end FROM"
         " (SELECT sequence, lead(sequence) OVER (ORDER BY sequence) AS following FROM intervals"
         "  WHERE esn=? AND set_nbr=? AND ring_epoch=? AND sequence>?)"
-        " WHERE following > sequence + 1 ORDER BY first DESC LIMIT ?",
+        " WHERE following > sequence + 1 ORDER BY first",
         esn,
         set_nbr,
         newest["ring_epoch"],
         newest["last"] - MAX_LOOK_BACK,
-        MAX_GAPS,
     )
     ring = Numbered.INTERVAL, esn, set_nbr, newest["ring_epoch"]
     holes: list[tuple[int, int | None]] = []
-    for row in reversed(rows):
-        hole = row["first"], row["end"]
+    for hole in _in_turn([(row["first"], row["end"]) for row in rows], newest["last"]):
         pruned = store.read(RANGES_IN_HOLE, *ring, *hole)
         holes += without_pruned(hole, [(one["first"], one["last"]) for one in pruned])
     return [*holes, (newest["last"] + 1, None)]
+
+
+def _in_turn(holes: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
+    """Give the newest of many holes, and of those before them a few that ``last`` draws."""
+    if len(holes) <= MAX_GAPS:
+        return holes
+    older, newest = holes[:-NEWEST_GAPS], holes[-NEWEST_GAPS:]
+    return [*sorted(Random(last).sample(older, MAX_GAPS - NEWEST_GAPS)), *newest]

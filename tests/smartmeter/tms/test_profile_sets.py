@@ -15,7 +15,7 @@ from smartmeter.ssi.reports import profile_part
 from smartmeter.tms import exchanges
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.interval_rows import store_intervals
-from smartmeter.tms.store.queries import gaps_by_set, profile_sets
+from smartmeter.tms.store.queries import MAX_GAPS, NEWEST_GAPS, gaps_by_set, profile_sets
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.tms.running import rest, running_tms
 
@@ -73,7 +73,34 @@ def test_a_back_fill_asks_for_each_set_and_takes_what_comes() -> None:
 
 def test_of_many_holes_the_newest_are_filled_which_the_ring_still_has(store: Store) -> None:
     keep(store, *(part(1, 2 * n, 1) for n in range(30)))
-    assert gaps_by_set(store, "SM1") == {1: [*((n, n + 1) for n in range(19, 58, 2)), (59, None)]}
+    *holes, following = gaps_by_set(store, "SM1")[1]
+    assert following == (59, None) and len(holes) == MAX_GAPS and holes == sorted(holes)
+    assert holes[-NEWEST_GAPS:] == [(n, n + 1) for n in range(39, 58, 2)]
+
+
+def test_holes_that_cannot_be_filled_hide_no_other_for_ever(store: Store) -> None:
+    keep(store, *(part(1, 2 * n, 1) for n in range(500)))
+    asked = set[tuple[int, int | None]]()
+    for day in range(700):
+        keep(store, part(1, 999 + 96 * day, 96))
+        asked |= set(gaps_by_set(store, "SM1")[1])
+        if (1, 2) in asked:
+            break
+    assert (1, 2) in asked
+
+
+def test_what_a_meter_left_out_hides_nothing_of_a_hole_behind_it() -> None:
+    step = exchanges.BACK_FILL_STEP
+    script = exchanges.back_fill(DEFAULT_BASE, {1: [(4, 2 * step), (3 * step, None)]})
+    given = [part(1, 4, 0), part(1, 4 + step, step - 4), part(1, 3 * step, 0)]
+    next(script)
+    for one in given[:-1]:
+        image = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, one)
+        script.send([b"\0", b"\0" + block(image)])
+    image = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, given[-1])
+    with pytest.raises(StopIteration) as end:
+        script.send([b"\0", b"\0" + block(image)])
+    assert [one["FIRST_SEQUENCE"] for one in end.value.value] == [4 + step]
 
 
 def test_one_number_is_one_interval_unless_values_or_ends_tell_another_ring(store: Store) -> None:
