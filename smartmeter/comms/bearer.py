@@ -49,6 +49,12 @@ class BearerSettings:
     segment_octets: int | None = None
 
     @property
+    def speaks_tls(self) -> bool:
+        """Tell whether it speaks TLS, as its kind says; a listener does that has a certificate."""
+        kind = self.address.partition(":")[0]
+        return kind in ("tls", "mqtts") or (kind == "listen" and self.tls.certificate is not None)
+
+    @property
     def way(self) -> Way:
         """Give what the node must know."""
         answer_us = self.answer_s * US_PER_S

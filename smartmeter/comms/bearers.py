@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import Bearer, BearerSettings, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.standing import Tell, tell_nobody
+from smartmeter.comms.tls import client_tls, server_tls
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 
 # Who only reads settings loads no bearer, and a board no other than its own.
@@ -76,6 +81,14 @@ def check_address(address: str) -> str:
         raise SettingsError(f"address {address!r:.80}", "is no bearer", remedy)
     KINDS[kind][0](address)
     return kind
+
+
+def bearer_tls(settings: BearerSettings) -> ssl.SSLContext | None:
+    """Give the context of a bearer that speaks TLS; SettingsError for files that do not fit."""
+    if not settings.speaks_tls:
+        return None
+    make = server_tls if settings.address.startswith("listen:") else client_tls
+    return make(settings.tls)
 
 
 def make_bearer(settings: BearerSettings, tell: Tell = tell_nobody) -> Bearer:

@@ -214,7 +214,7 @@ class ListeningBearer:
         #: comes meanwhile waits, instead of being refused.
         self._kept: list[socket.socket] = []
         self._letting_go: asyncio.TimerHandle | None = None
-        self._tls = server_tls(settings.tls) if settings.tls.certificate is not None else None
+        self._tls = server_tls(settings.tls) if settings.speaks_tls else None
 
     async def connect(self) -> Connection:
         """Wait until a host has opened a connection; OSError when the address is taken."""

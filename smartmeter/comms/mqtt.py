@@ -114,8 +114,7 @@ class MqttBearer:
 
     def __init__(self, settings: BearerSettings, tell: Tell = tell_nobody) -> None:
         self.settings = settings
-        is_tls = broker_address(settings.address).tls
-        self._tls = ClientTls(settings.tls, tell) if is_tls else None
+        self._tls = ClientTls(settings.tls, tell) if settings.speaks_tls else None
         check_node(settings.node)
 
     async def connect(self) -> Connection:

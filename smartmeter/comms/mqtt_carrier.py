@@ -71,7 +71,7 @@ class MqttCarrier:
         self.broker = broker_address(settings.address)
         self._settings, self._limit = settings, limit
         self._standing = standing or Standing()
-        self._tls = ClientTls(settings.tls, self._standing.tell) if self.broker.tls else None
+        self._tls = ClientTls(settings.tls, self._standing.tell) if settings.speaks_tls else None
         self.counts = Counter() if counts is None else counts
         self.connected = False
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)

@@ -32,7 +32,6 @@ class Broker:
 
     host: str
     port: int
-    tls: bool
     base: str
 
     def up(self, node: str) -> str:
@@ -69,7 +68,7 @@ def broker_address(address: str) -> Broker:
             "write mqtt:HOST:PORT/TOPIC in letters, digits and _ . : @ -",
         )
     host, port = ip_address(place)
-    return Broker(host, port, place.startswith("mqtts:"), base)
+    return Broker(host, port, base)
 
 
 def check_node(name: str) -> str:

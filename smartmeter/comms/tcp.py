@@ -86,8 +86,7 @@ class TcpBearer:
     def __init__(self, settings: BearerSettings, tell: Tell = tell_nobody) -> None:
         self.settings = settings
         self._host, self._port = ip_address(settings.address)
-        is_tls = settings.address.startswith("tls:")
-        self._tls = ClientTls(settings.tls, tell) if is_tls else None
+        self._tls = ClientTls(settings.tls, tell) if settings.speaks_tls else None
 
     async def connect(self) -> Connection:
         """Open a connection; OSError when nobody answers in time."""

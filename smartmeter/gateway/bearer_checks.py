@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from protocols.transports.port import system_words
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, When, ip_address
+from smartmeter.comms.bearers import bearer_tls
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
-from smartmeter.comms.tls import client_tls, server_tls
 from smartmeter.comms.way import Carries
 from smartmeter.gateway.finding import Finding
 
@@ -31,10 +31,7 @@ def check_bearer(bearer: BearerSettings, runs: bool = False) -> Iterator[Finding
     """Look whether a bearer could be opened; a gateway that ``runs`` has the port it listens at."""
     kind, tls = bearer.address.partition(":")[0], None
     try:
-        if kind in ("tls", "mqtts"):
-            tls = client_tls(bearer.tls)
-        elif kind == "listen" and bearer.tls.certificate is not None:
-            server_tls(bearer.tls)
+        tls = bearer_tls(bearer)
     except SettingsError as error:
         yield Finding(bearer.address, True, f"{error.place}: {error.fault}", error.remedy)
     if kind == "udp":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from smartmeter.comms.bearers import bearer_tls
 from smartmeter.comms.sockets import check_listening
-from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
+from smartmeter.comms.tls import TlsFiles, client_tls
 from smartmeter.gateway.mains import make_sense
 from smartmeter.gateway.settings import GatewaySettings
 
@@ -17,9 +18,7 @@ def refuse_hindrances(settings: GatewaySettings, page: tuple[str, int] | None) -
     """
     make_sense(settings.mains).close()
     for bearer in settings.bearers if page is None else ():
-        if bearer.tls != TlsFiles():
-            make = server_tls if bearer.address.startswith("listen:") else client_tls
-            make(bearer.tls)
+        bearer_tls(bearer)
     for files in _sinks(settings):
         client_tls(files)
     check_listening(("metrics", settings.metrics), ("--with-tms", page))

@@ -237,30 +237,29 @@ def _title(host: Section) -> str:
 def _bearer(number: int, host: Section) -> BearerSettings:
     address = host.text("address")
     try:
-        # A short message costs: it is for alarms unless the settings say otherwise.
-        dear = check_address(address) == "sms"
+        kind = check_address(address)
     except SettingsError as error:
         raise SettingsError(f"{host.place}, {error.place}", error.fault, error.remedy) from None
-    tls = host.tls_files()
-    kind = address.partition(":")[0]
-    speaks = kind in ("tls", "mqtts") or (kind == "listen" and tls.certificate is not None)
-    if tls != TlsFiles() and not speaks:
-        # Whoever gives them must not believe that strangers are kept away.
-        remedy = "write tls: or mqtts:, or listen: with tls_certificate and tls_key"
-        raise SettingsError(host.place, f"TLS files, but {kind}: speaks none", remedy)
-    return BearerSettings(
+    # A short message costs: it is for alarms unless the settings say otherwise.
+    carries = ["urgent", "all"] if kind == "sms" else ["all", "urgent"]
+    bearer = BearerSettings(
         f"tms{number}",
         address,
         host.number("cost", number, 0, 1 << 16),
         host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
-        tls,
+        host.tls_files(),
         When(host.choice("when", [one.value for one in When])),
-        Carries(host.choice("carries", ["urgent", "all"] if dear else ["all", "urgent"])),
+        Carries(host.choice("carries", carries)),
         _node(host, kind),
         host.text("user", ""),
         host.secret("password_file", default=""),
         segment_octets=_segment(host, address),
     )
+    if bearer.tls != TlsFiles() and not bearer.speaks_tls:
+        # Whoever gives them must not believe that strangers are kept away.
+        remedy = "write tls: or mqtts:, or listen: with tls_certificate and tls_key"
+        raise SettingsError(host.place, f"TLS files, but {kind}: speaks none", remedy)
+    return bearer
 
 
 def _node(host: Section, kind: str) -> str:

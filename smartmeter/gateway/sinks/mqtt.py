@@ -80,7 +80,7 @@ class MqttSink:
     async def run(self) -> None:
         """Keep the broker told."""
         settings = self._settings
-        broker = Broker(settings.host, settings.port, settings.tls is not None, settings.base)
+        broker = Broker(settings.host, settings.port, settings.base)
         while True:
             # A name that no other gateway has: the broker would take turns with the two.
             name = f"gateway/{next(iter(self._meters())).esn}"

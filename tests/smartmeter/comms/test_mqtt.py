@@ -77,7 +77,7 @@ async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody
 
 
 async def test_a_message_without_reason_costs_no_memory_and_no_session(broker: Broker) -> None:
-    way = Place("127.0.0.1", broker.port, False, "base")
+    way = Place("127.0.0.1", broker.port, "base")
     will = aiomqtt.Will("gone")
     async with (
         broker_session(way, "", "", None, "n", will, timeout_s=60, most=9) as client,
