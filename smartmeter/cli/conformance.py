@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -17,6 +18,7 @@ import click
 
 from ansi_tables import Snapshot, TableError
 from ansi_tables.rendering import text_shown
+from protocols.errors import PortError
 from protocols.transports.modem_port import call_name
 from protocols.transports.names import tcp_address
 from protocols.transports.port import Port
@@ -122,7 +124,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     try:
         device = _ask_for_permits(bench, permits, options["yes_serial"])
         if options["replay_file"]:
-            return _replay(bench, options["replay_file"])
+            return _replay(bench, chosen, device, port, options)
         return _run(bench, chosen, device, port, options)
     except Unreachable as gone:
         raise SmartMeterError(
@@ -147,8 +149,7 @@ def _on_network(
     logon = environment_password(READER_VARIABLE), options["user_id"]
     waivers, tell = _waivers(options), _teller(len(checks), options["verbose"])
     results, device = network_run.run_on_network(port, checks, waivers, logon, network, tell)
-    how = {"port": port, "at_utc_s": wall_utc_us() // 1_000_000}
-    return _end(Report(tuple(results), device, how), options)
+    return _end(Report(tuple(results), device, _how(port)), options)
 
 
 def _run(
@@ -164,13 +165,18 @@ def _run(
 
     try:
         run(bench, chosen, told)
-        with suppress(Unreachable):
+        with suppress(Unreachable, PortError):
             bench.base()
     finally:
-        at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
-        how = {"port": port, "seed": chosen.seed, "at": at, "smartmeter": VERSION}
+        how = {"seed": chosen.seed} | _how(port)
         status = _end(Report(tuple(results), device, how), options)
     return status
+
+
+def _how(port: str) -> dict[str, Any]:
+    """Say what was tested, when and with what."""
+    at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
+    return {"port": port, "at": at, "smartmeter": VERSION}
 
 
 def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
@@ -296,15 +302,20 @@ def _teller(total: int, verbose: bool) -> Callable[[Result], None]:
     return tell
 
 
-def _replay(bench: Bench, file: str) -> int:
+def _replay(
+    bench: Bench, chosen: Plan, device: dict[str, str], port: str, options: dict[str, Any]
+) -> int:
     """Run again what failed in a report, with its seed and its shortest session."""
+    file = options["replay_file"]
     report = from_json(*_text(file))
+    seed = report.run.get("seed", 1)
     failed = sum(result.verdict.failed for result in report.results)
-    results = replaying.replay(bench, report, _teller(failed, True))
+    again = replace(chosen, seed=seed)
+    results = replaying.replay(bench, report, again, _teller(failed, True))
     if not results:
         click.echo(f"{file}: nothing failed there")
         return 0
-    return _end(Report(tuple(results)), {})
+    return _end(Report(tuple(results), device, {"seed": seed} | _how(port)), options)
 
 
 def _compare(before: str, after: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.conformance.bench import Bench, Check, all_checks
@@ -10,17 +11,25 @@ from smartmeter.conformance.checks.drawn_checks import attempt
 from smartmeter.conformance.model import parse
 from smartmeter.conformance.report import Report
 from smartmeter.conformance.runner import Plan, run
-from smartmeter.conformance.verdicts import Deviation, Result
+from smartmeter.conformance.verdicts import Deviation, Result, Verdict
 
 
-def replay(bench: Bench, report: Report, told: Callable[[Result], None]) -> list[Result]:
-    """Give the results of the checks that failed; each needs the permit that it needed then."""
+def replay(bench: Bench, report: Report, how: Plan, told: Callable[[Result], None]) -> list[Result]:
+    """Give the results of the checks that failed; each needs the permit that it needed then.
+
+    ``how`` gives seed, budget and waivers.  A check that is none of a line, as those of a
+    network, is not run.
+    """
     known = {each.name: each for each in all_checks()}
-    seed = report.run.get("seed", 1)
     chosen: list[Check] = []
+    unknown: list[Result] = []
     for result in report.results:
         each = known.get(result.check)
-        if not result.verdict.failed or each is None:
+        if not result.verdict.failed:
+            continue
+        if each is None:
+            head = (result.check, result.group, result.title, result.basis)
+            unknown.append(Result(*head, Verdict.NOT_RUN, "it is no check of a line"))
             continue
         if each.needs is not None and each.needs not in bench.permits:
             raise SettingsError(
@@ -29,7 +38,9 @@ def replay(bench: Bench, report: Report, told: Callable[[Result], None]) -> list
                 f"allow it: --allow-{each.needs.value}",
             )
         chosen.append(_again(each, result) if result.steps else each)
-    return run(bench, Plan(tuple(chosen), seed), told)
+    for result in unknown:
+        told(result)
+    return unknown + run(bench, replace(how, checks=tuple(chosen)), told)
 
 
 def _again(each: Check, result: Result) -> Check:

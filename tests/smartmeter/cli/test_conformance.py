@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from smartmeter.cli import group
+from protocols.errors import PortError
+from smartmeter.cli import conformance, group
+from smartmeter.cli.conformance import command
+from smartmeter.conformance.line import SimulatedLine
 from tests.smartmeter.cli.served import assert_one_clear_error, meter_process, smartmeter
+from tests.smartmeter.meter.sessions import original
 
 BOTH = {"SMARTMETER_PASSWORD": "reader", "SMARTMETER_MASTER_PASSWORD": "master"}
 
@@ -132,6 +136,61 @@ def test_a_report_takes_the_place_of_one_whose_folder_takes_no_other_file(
     run = ("conformance", "sim:", "--check", "D02", "--json", str(path))
     assert CliRunner().invoke(group, run, env=BOTH).exit_code == 0
     assert json.loads(path.read_text())["summary"]["passed"] == 1
+
+
+def verb(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, env=BOTH, standalone_mode=False)
+
+
+def failed_report(path: Path, check: str = "D02") -> str:
+    """Write a report in which a check failed."""
+    assert verb("sim:", "--check", "D02", "--seed", "7", "--json", str(path)).return_value == 0
+    report = json.loads(path.read_text())
+    report["results"][0] |= {"verdict": "violation", "check": check}
+    path.write_text(json.dumps(report))
+    return str(path)
+
+
+def test_what_failed_is_run_again_with_its_seed_and_reported(tmp_path: Path) -> None:
+    file, again = failed_report(tmp_path / "old.json"), tmp_path / "new.json"
+    outputs = ("--json", str(again), "--junit", str(tmp_path / "r.xml"))
+    assert verb("sim:", "--replay", file, *outputs).return_value == 0
+    report = json.loads(again.read_text())
+    assert [(one["check"], one["verdict"]) for one in report["results"]] == [("D02", "passed")]
+    assert report["run"]["seed"] == 7 and report["device"]["serial"] == "SM000001"
+    assert 'tests="1"' in (tmp_path / "r.xml").read_text()
+
+
+def test_what_failed_of_a_network_is_not_said_to_have_passed_on_a_line(tmp_path: Path) -> None:
+    done = verb("sim:", "--replay", failed_report(tmp_path / "r.json", "C35"))
+    assert "nothing failed" not in done.output
+    assert "C35" in done.output and "1 not run" in done.output, done.output
+
+
+class Cut(SimulatedLine):
+    """A line that goes for good after some octets have been sent."""
+
+    left = 20
+
+    def write(self, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise PortError("the port has gone")
+        super().write(data)
+
+    def reopen(self) -> None:
+        raise PortError("the port has gone")
+
+
+def test_a_port_that_goes_for_good_is_a_violation_and_no_error_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conformance, "_line", lambda *arguments: Cut(original()))
+    path = tmp_path / "r.json"
+    done = verb("/dev/cut", "--group", "packet", "--json", str(path))
+    assert done.return_value == 1 and "went away" in done.output, done.exception
+    summary = json.loads(path.read_text())["summary"]
+    assert summary["violation"] == 1 and summary["not run"] > 1
 
 
 def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:

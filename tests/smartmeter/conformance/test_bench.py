@@ -377,9 +377,10 @@ def test_a_drawn_session_that_fails_is_shrunk_and_replays() -> None:
     assert len(result.steps) <= 4, result.steps
     assert any(" 70" in step for step in result.steps), result.steps
     report = from_json(Report((result,), {}, {"seed": 1}).to_json(), "r")
-    (again,) = replay(bench_on(Forgetful(original())), report, lambda result: None)
+    how = plan(frozenset())
+    (again,) = replay(bench_on(Forgetful(original())), report, how, lambda result: None)
     assert again.verdict is Verdict.VIOLATION and again.steps == result.steps
-    (mended,) = replay(bench_on(original()), report, lambda result: None)
+    (mended,) = replay(bench_on(original()), report, how, lambda result: None)
     assert mended.verdict is Verdict.PASSED
 
 
