@@ -71,6 +71,9 @@ class OutageDetector:
         self._settings: Mapping[str, Any] = {"ENABLED": 0, "THRESHOLD_S": 0, "HOLD_UP_MS": 0}
         self._gasp_us: int | None = None
         self._gone_us: int | None = None
+        #: Until then a loss that began under our eyes is momentary; its stamps, in whole seconds,
+        #: may lie a second further apart than it lasted.
+        self._momentary_until_us = 0
         #: The starts of known losses that a read of the log, which is being judged, has as its own.
         self._in_log: frozenset[int] = frozenset()
 
@@ -102,10 +105,11 @@ class OutageDetector:
         utc_us = self._calendar.utc_us(now_us)
         if utc_us is None or not self.enabled:
             return
+        threshold_us = self._calendar.deadline_us(utc_us + self._settings["THRESHOLD_S"] * US_PER_S)
         if self._memory.outage_start_s is None:
             self._memory.outage_start_s = utc_us // US_PER_S
             self._memory.outage_reported = False
-        threshold_us = self._calendar.deadline_us(utc_us + self._settings["THRESHOLD_S"] * US_PER_S)
+            self._momentary_until_us = threshold_us
         self._gasp_us = threshold_us
         gasps = self._settings["LAST_GASP_COUNT"]
         if hold_us and gasps and self._settings["DISPOSITION"] == Disposition.ALARM:
@@ -136,7 +140,7 @@ class OutageDetector:
         start_s, memory.outage_start_s = min(start_s, utc_s), None
         reported, memory.outage_reported = memory.outage_reported, False
         memory.power_gaps = [*memory.power_gaps, [start_s, utc_s]][-MAX_POWER_GAPS:]
-        return self._ended(start_s, utc_s, reported)
+        return self._ended(start_s, utc_s, reported, now_us < self._momentary_until_us)
 
     def log_tells(self, starts_s: Sequence[int], ahead_s: int) -> None:
         """Know, before a read of the meter's log is judged, when the losses in it began.
@@ -212,10 +216,10 @@ class OutageDetector:
         known = {start_s for start_s, _ in memory.power_gaps}
         memory.gaps_logged = sorted(known.intersection((*memory.gaps_logged, *starts_s)))
 
-    def _ended(self, start_s: int, end_s: int, reported: bool) -> Event:
+    def _ended(self, start_s: int, end_s: int, reported: bool, is_short: bool = False) -> Event:
         memory = self._memory
         duration_s = max(0, end_s - start_s)
-        if duration_s < self._settings["THRESHOLD_S"] and not reported:
+        if (is_short or duration_s < self._settings["THRESHOLD_S"]) and not reported:
             memory.momentaries += 1
             return Momentary(duration_s)
         number, memory.next_outage = memory.next_outage, memory.next_outage + 1

@@ -198,6 +198,16 @@ def test_the_threshold_parts_momentary_from_sustained_for_both_witnesses(
     assert memory.momentaries == (kind is Momentary)
 
 
+@pytest.mark.parametrize(("lasts_ms", "kind"), [(29_300, Momentary), (30_000, Restored)])
+@pytest.mark.parametrize("begins_ms", [0, 699, 900])
+def test_the_threshold_counts_how_long_a_loss_lasts_and_not_how_many_seconds_begin_in_it(
+    begins_ms: int, lasts_ms: int, kind: type
+) -> None:
+    sense, _, _ = detector()
+    sense.lost(begins_ms * 1000)
+    assert isinstance(sense.returned((begins_ms + lasts_ms) * 1000), kind)
+
+
 @pytest.mark.parametrize("settings", [{"HOLD_UP_MS": 0}, {"LAST_GASP_COUNT": 0}])
 def test_where_no_last_gasp_can_leave_a_loss_below_the_threshold_is_momentary(
     settings: dict[str, int],
