@@ -41,6 +41,7 @@ from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.simulation.swarm import DAY_US, HOUR_US, Fault, Kind, swarm
 from smartmeter.tms.collector import HOST_TITLE
 from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.records import Stored
 from smartmeter.tms.template import Template, make_template
@@ -190,11 +191,13 @@ class Fleet:
         """Start a head-end on what the store holds; also after one was cut off."""
         self._waiting = []
         draw_key = partial(self._key_chance.randbytes, KEY_OCTETS)
-        head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon, draw_key)
-        head_end.on_stored = self._stored
         # A way that loses messages is one of datagrams, as UdpPath is.
         lossy = self.settings.link.loss_percent + self.settings.backhaul.loss_percent > 0
-        head_end.collector.asking.is_lossy = lambda path: lossy
+        shell = Shell(is_lossy=lambda path: lossy)
+        head_end = HeadEnd(
+            self.store, self._calendar, self.template, self._call_soon, draw_key, shell
+        )
+        head_end.on_stored = self._stored
         head_end.load(self.now_us)
         self._tick_us = self.now_us + TICK_US
         self._agenda.put(OFFICE, self._tick_us)

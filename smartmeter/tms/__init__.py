@@ -12,7 +12,8 @@ Messages in and out
     ``collector`` is the TMS's C12.22 node: it reads reports (``report_reader``), answers other
     services (``service_answers``), keeps answers that wait (``open_answers``), and tells what came
     (``arrivals``).  ``asking`` has the requests under way, ``paths`` the way to each SmartMeter.
-    ``source`` is what the head-end sees of it and of the plain meters alike.
+    ``source`` is what the head-end sees of it and of the plain meters alike; ``shell`` what the
+    sockets tell of paths.
 Work with one meter
     ``exchanges`` are scripts, services out and answers in, as are those of ``upgrades`` and
     ``key_changes``.  ``orders`` makes a script a job, ``jobs`` runs it, ``dispatch`` sends for it

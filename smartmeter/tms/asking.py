@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from protocols.c1222.builder import NEVER
@@ -13,6 +13,7 @@ from protocols.psem.codes import ResponseCode, code_name
 from smartmeter.comms.patience import Awaited, Patience
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.paths import Paths
+from smartmeter.tms.shell import Shell
 
 ANSWER_TIMEOUT_US, SLOW_ANSWER_US = 15_000_000, 180_000_000
 #: How often a request in a datagram is sent again in that time: the same octets, served once.  So
@@ -35,12 +36,8 @@ class _Asked:
 class Asking:
     """Asks SmartMeters as the TMS's own node."""
 
-    def __init__(self, node: Node, meters: Meters, paths: Paths) -> None:
-        self._node, self._meters, self._paths = node, meters, paths
-        #: Tells that what goes by a path may lie in the network for a while.
-        self.is_slow: Callable[[Hashable], bool] = lambda path: False
-        #: Tells that a path loses messages: what is asked over it is sent again.
-        self.is_lossy: Callable[[Hashable], bool] = lambda path: False
+    def __init__(self, node: Node, meters: Meters, paths: Paths, shell: Shell) -> None:
+        self._node, self._meters, self._paths, self._shell = node, meters, paths, shell
         #: For how long each SmartMeter's answers are awaited.
         self.patience = Patience()
         self._waits: dict[int, _Asked] = {}
@@ -58,7 +55,7 @@ class Asking:
         key_id = self._meters.sending(esn) if key_id is None else key_id
         if services[0][:1] == bytes([TRACE]):
             key_id = None  # it goes in clear, or no relay could add its title
-        least_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
+        least_us = SLOW_ANSWER_US if self._shell.is_slow(path) else ANSWER_TIMEOUT_US
         wait = self.patience.begin(esn, least_us, now_us)
         transaction = self._node.request(
             services,
@@ -67,7 +64,7 @@ class Asking:
             now_us,
             key_id=key_id,
             timeout_us=wait.timeout_us,
-            repeats=REPEATS if self.is_lossy(path) else 0,
+            repeats=REPEATS if self._shell.is_lossy(path) else 0,
         )
         self._waits[transaction] = _Asked(esn, path, wait)
         return transaction

@@ -6,7 +6,7 @@ nothing: its owner stores, and says when the answer may go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 from ansi_tables.errors import TableError
 from protocols.c1222.addressing import is_group
@@ -34,6 +34,7 @@ from protocols.c1222.services import (
     Deregister,
     Service,
     decode_service,
+    encode_service,
     whole_write,
 )
 from protocols.c1222.ways import RelayOwner
@@ -60,16 +61,18 @@ from smartmeter.tms.asking import Asking
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.open_answers import OpenAnswers, Share, Token
 from smartmeter.tms.paths import Paths
+from smartmeter.tms.registrations import REGISTRATION_PERIOD_S, Registrations
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.service_answers import NOT_CLEARED, OK, ServiceAnswers, refused
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
 HOST_TITLE = ".1"
 #: How the header of a report begins.
 SIGNATURE = b"SSI1"
-#: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
-REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
+#: How long a SmartMeter waits before it registers after a power-up.
+REGISTRATION_DELAY_S = 0
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
 #: What anybody may ask in clear: it changes nothing.
@@ -85,8 +88,16 @@ class Collector:
     ``next_invocation_id`` is the first that no message has borne: ids are never used again.
     """
 
-    def __init__(self, meters: Meters, calendar: Calendar, next_invocation_id: int) -> None:
-        self._meters, self._calendar = meters, calendar
+    def __init__(
+        self,
+        meters: Meters,
+        registrations: Registrations,
+        calendar: Calendar,
+        next_invocation_id: int,
+        shell: Shell,
+    ) -> None:
+        self._meters, self._registrations = meters, registrations
+        self._calendar, self._shell = calendar, shell
         # Replays are harmless here: a report is stored once by its number, a
         # registration changes nothing that is not so already.
         self.node = Node(
@@ -110,21 +121,13 @@ class Collector:
             owner=RelayOwner(
                 way_to=self._way_to,
                 members=self._members,
-                seek=lambda title: self.seek(title),
-                call=lambda title: self.seek(title),
+                seek=lambda title: shell.seek(title),
+                call=lambda title: shell.seek(title),
                 moved=self._moved,
-                registered=lambda title: self.registered(title),
-                address_of=lambda path, own: self.address_of(path, own),
+                registered=lambda title: registrations.has(meters.esn(title)),
+                address_of=lambda path, own: shell.address_of(path, own),
             ),
         )
-        #: Begins to call a node that has no connection; tells whether there is hope.
-        self.seek: Callable[[ApTitle], bool] = lambda title: False
-        #: Tells whether a node is registered.
-        self.registered: Callable[[ApTitle], bool] = lambda title: False
-        #: Gives where a node said that it can be called, or its datagrams came from.
-        self.listens_at: Callable[[ApTitle], NativeAddress | None] = lambda title: None
-        #: Gives the native address of a path's far end, or of our own; empty: none.
-        self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
         self._current: tuple[Hashable, bytes] | None = None
         self._open = OpenAnswers(MAX_SERVING)
         self._events: list[Event] = []
@@ -135,7 +138,7 @@ class Collector:
         self.retired: set[str] = set()
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
-        self.asking = Asking(self.node, meters, self.paths)
+        self.asking = Asking(self.node, meters, self.paths, shell)
 
     def ask(
         self, esn: str, services: Sequence[bytes], now_us: int, key_id: int | None = None
@@ -185,9 +188,15 @@ class Collector:
         """Give the APDUs to send, each with its path."""
         return self.relay.outgoing()
 
-    def title_of(self, esn: str) -> ApTitle:
-        """Give the title of a known node; KeyError for an unknown one."""
-        return self._meters.title(esn)
+    def native_address(self, title: ApTitle) -> NativeAddress | None:
+        """Give where a node said that it can be called, or its datagrams came from."""
+        esn = self._meters.esn(title)
+        return self._registrations.address(esn) if esn is not None else None
+
+    def call(self, esn: str) -> bool:
+        """Begin to call a node; False when it can be called nowhere."""
+        listens = self._registrations.address(esn) is not None
+        return listens and self._shell.seek(self._meters.title(esn))
 
     def path_closed(self, path: Hashable) -> None:
         """A path has gone: who waits for somebody behind it is told."""
@@ -211,11 +220,25 @@ class Collector:
         events, self._events = self._events, []
         return events
 
-    def accept(self, asked: RegistrationAsked, now_us: int) -> None:
-        """Take a SmartMeter in under the title that it asked for."""
-        title = self._meters.title(asked.esn)
-        answer = asked.register.granted(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S)
+    def accept(self, asked: RegistrationAsked, place: NativeAddress | None, now_us: int) -> None:
+        """A registration is durable; ``place`` is where the node can be called."""
+        esn, register = asked.esn, asked.register
+        answer = register.granted(
+            self._meters.title(esn), REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S
+        )
         self.answer(asked.token, [answer.encode()], now_us)
+        self._registrations.came(esn, register, place, now_us)
+        self._tell_hosts(esn, register, now_us)
+
+    def departed(self, esn: str, now_us: int) -> None:
+        """Forget the way to a node that is registered no more, and tell who wants to know."""
+        self._registrations.went(esn)
+        self.paths.forget(esn)
+        self._tell_hosts(esn, Deregister(self._meters.title(esn)), now_us)
+
+    def _tell_hosts(self, esn: str, service: Service, now_us: int) -> None:
+        for host in self._registrations.hosts - {esn}:
+            self.asking.tell(host, encode_service(service), now_us)
 
     def answer(self, token: Token, items: Sequence[bytes], now_us: int) -> None:
         """Answer a request, or a share of its services: then it goes out with the last one."""
@@ -337,11 +360,11 @@ class Collector:
     def _address(self, title: ApTitle, asker: Hashable) -> bytes:
         own = self.node.title
         if own is not None and title.absolute == own.absolute:
-            return self.address_of(asker, True)
-        if (place := self.listens_at(title)) is not None:
+            return self._shell.address_of(asker, True)
+        if (place := self.native_address(title)) is not None:
             return place.encode()
         path = self._way_to(title)
-        return self.address_of(path, False) if path is not None else b""
+        return self._shell.address_of(path, False) if path is not None else b""
 
     def _report(self, event: RequestArrived, esn: str, led: bool, now_us: int) -> None:
         """Take a report, whole or not at all: it is repeated whole."""

@@ -14,7 +14,6 @@ from smartmeter.tms.jobs import Job, JobRunner, Send
 from smartmeter.tms.meters import ROOT_KEY
 from smartmeter.tms.model import US_PER_S, Figures, Kind
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.registrations import Registrations
 from smartmeter.tms.source import Source
 from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
@@ -31,12 +30,11 @@ class Dispatch:
         self,
         collector: Collector,
         polled: PolledSource,
-        registrations: Registrations,
         jobs: JobRunner,
         waking: Waking,
         figures: Figures,
     ) -> None:
-        self._collector, self._polled, self._registrations = collector, polled, registrations
+        self._collector, self._polled = collector, polled
         self._jobs, self._waking, self._figures = jobs, waking, figures
         self._paths = collector.paths
 
@@ -84,8 +82,8 @@ class Dispatch:
 
     def doubted(self, esn: str) -> None:
         """Call a node whose path brought no answer where it listens, if there is such a place."""
-        if not self._paths.has_other(esn) and self._registrations.address(esn) is not None:
-            self._collector.seek(self._collector.title_of(esn))
+        if not self._paths.has_other(esn):
+            self._collector.call(esn)
 
     def way_found(self, esn: str, path: Hashable, now_us: int) -> None:
         """A node that was called is reached by a path: it is used, unless the node came itself."""
@@ -98,5 +96,4 @@ class Dispatch:
         """Tell whether a node that has no connection is called, in the first try of a job."""
         if job.tries != 1 or job.max_attempts == 1 or job.esn in self._paths:
             return False
-        takes_calls = self._registrations.address(job.esn) is not None
-        return takes_calls and self._collector.seek(self._collector.title_of(job.esn))
+        return self._collector.call(job.esn)

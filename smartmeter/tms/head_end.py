@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
 from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
@@ -48,6 +47,7 @@ from smartmeter.tms.registrations import Registrations, store_departure, store_r
 from smartmeter.tms.report_effects import ReportEffects
 from smartmeter.tms.report_groups import ReportGroups
 from smartmeter.tms.retirement import Retirement
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.standing import Standing
@@ -78,8 +78,10 @@ class HeadEnd:
         template: Template,
         call_soon: Callable[[Callable[[], None]], None],
         draw_key: Callable[[], bytes] | None = None,
+        shell: Shell | None = None,
     ) -> None:
         self.store, self.calendar, self.template = store, calendar, template
+        self.shell = shell or Shell()
         self.figures = Figures()
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
@@ -92,20 +94,18 @@ class HeadEnd:
         # Who speaks, under which key and by which path.
         self.meters = meters = Meters()
         self._keys = keys = KeyChanges(store, self._commits, meters, draw_key, self._key_changed)
-        self.collector = collector = Collector(meters, calendar, self._ids.first)
-        self.registrations = registrations = Registrations(store, collector)
+        self.registrations = Registrations(store)
+        self.collector = collector = Collector(
+            meters, self.registrations, calendar, self._ids.first, self.shell
+        )
         self._refusals = Refusals()
-        collector.listens_at = self.native_address
-        collector.registered = lambda title: registrations.has(meters.esn(title))
 
         # What is asked of them, when, and what it comes to.
         self.polled = polled = PolledSource(store, template)
         self.silence = silence = SilenceWatch()
         self.jobs = jobs = JobRunner()
-        self.waking = Waking(store)
-        self._dispatch = dispatch = Dispatch(
-            collector, polled, registrations, jobs, self.waking, self.figures
-        )
+        self.waking = Waking(store, self.shell)
+        self._dispatch = dispatch = Dispatch(collector, polled, jobs, self.waking, self.figures)
         contexts = MeterContexts(store)
         self._outcomes = outcomes = JobOutcomes(
             store, template, contexts, silence, polled, self._commits, self._kept
@@ -115,7 +115,7 @@ class HeadEnd:
         )
         self._provisioning = provisioning = Provisioning(silence, outcomes, orders.provision)
         self.retirement = Retirement(
-            store, collector, registrations, polled, silence, jobs, outcomes, provisioning.forget
+            store, collector, polled, silence, jobs, outcomes, provisioning.forget
         )
 
         # What follows from their reports.
@@ -215,11 +215,6 @@ class HeadEnd:
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its connection."""
         return self.collector.outgoing()
-
-    def native_address(self, title: ApTitle) -> NativeAddress | None:
-        """Give where a node can be called, if it said so."""
-        esn = self.meters.esn(title)
-        return self.registrations.address(esn) if esn is not None else None
 
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
         """A node that was called is reached by ``path``: what waits for it goes on."""
@@ -371,7 +366,7 @@ class HeadEnd:
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn, register = self.utc_s, event.esn, event.register
-        heard_at = self.collector.address_of(event.path, False)
+        heard_at = self.shell.address_of(event.path, False)
         place = place_of(int(register.connection_type), register.address, heard_at)
         if not self.registrations.room_for(esn, register):
             self.collector.answer(event.token, [bytes([ResponseCode.bsy])], self._now_us)
@@ -381,8 +376,7 @@ class HeadEnd:
             if future.exception() is not None or esn in self.retirement:
                 return  # not stored, so not answered: the SmartMeter tries again
             self._heard(esn, event.path)
-            self.collector.accept(event, self._now_us)
-            self.registrations.came(esn, register, place, self._now_us)
+            self.collector.accept(event, place, self._now_us)
             self.jobs.reachable(esn, self._now_us)
             if register.node_type & NodeType.END_DEVICE:
                 self._provisioning.registered(esn, future.result(), self._now_us)
@@ -402,13 +396,12 @@ class HeadEnd:
         self._commits.write(lambda c: records.store_notification(c, esn, parts, utc_s), after)
 
     def _departed(self, esn: str, then: Callable[[], None]) -> None:
-        """A registration has ended: forget the way to the node, and tell who wants to know."""
+        """A registration has ended."""
 
         def after(future: Future[None]) -> None:
             if future.exception() is None:
-                self.registrations.went(esn, self._now_us)
+                self.collector.departed(esn, self._now_us)
                 then()
-                self.collector.paths.forget(esn)
 
         self._commits.write(lambda c: store_departure(c, esn), after)
 

@@ -15,22 +15,21 @@ from collections import OrderedDict
 
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType, Register
-from protocols.c1222.services import Deregister, encode_service
 from smartmeter.comms.way_finder import ACCEPTS, native_address
-from smartmeter.tms.collector import REGISTRATION_PERIOD_S, Collector
 from smartmeter.tms.model import US_PER_S
 from smartmeter.tms.store.sqlite import Store
 
-GRACE_S = 60
+#: For how long a registration counts, and how much longer a node may take to ask again.
+REGISTRATION_PERIOD_S, GRACE_S = 86_400, 60
 #: Each costs a message for each registration.
 MAX_HOSTS = 16
 
 
 class Registrations:
-    """Who is registered, until when, and who is told."""
+    """Who is registered, until when, and which of them are notification hosts."""
 
-    def __init__(self, store: Store, collector: Collector) -> None:
-        self._store, self._collector = store, collector
+    def __init__(self, store: Store) -> None:
+        self._store = store
         #: In the order in which they lapse: all are granted the same period.
         self._lapses: OrderedDict[str, int] = OrderedDict()
         self.hosts: set[str] = set()
@@ -69,14 +68,12 @@ class Registrations:
             self.hosts.add(esn)
         else:
             self.hosts.discard(esn)
-        self._tell(esn, encode_service(register), now_us)
 
-    def went(self, esn: str, now_us: int) -> None:
+    def went(self, esn: str) -> None:
         """A node has given its title up, or its registration has lapsed."""
         self._lapses.pop(esn, None)
         self._addresses.pop(esn, None)
         self.hosts.discard(esn)
-        self._tell(esn, encode_service(Deregister(self._collector.title_of(esn))), now_us)
 
     def lapsed(self, now_us: int) -> list[str]:
         """Give whose registration is over, and forget it."""
@@ -88,10 +85,6 @@ class Registrations:
     def _keep(self, esn: str, now_us: int) -> None:
         self._lapses.pop(esn, None)
         self._lapses[esn] = now_us + (REGISTRATION_PERIOD_S + GRACE_S) * US_PER_S
-
-    def _tell(self, about: str, service: bytes, now_us: int) -> None:
-        for host in self.hosts - {about}:
-            self._collector.asking.tell(host, service, now_us)
 
 
 def told(register: Register) -> bool:

@@ -17,7 +17,7 @@ from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import FAILED, RUNNING, WAITING, JobRunner
 from smartmeter.tms.model import YIELDED, State
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.registrations import Registrations, store_departure
+from smartmeter.tms.registrations import store_departure
 from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.queries import meter_row
@@ -35,14 +35,13 @@ class Retirement:
         self,
         store: Store,
         collector: Collector,
-        registrations: Registrations,
         polled: PolledSource,
         silence: SilenceWatch,
         jobs: JobRunner,
         outcomes: JobOutcomes,
         forget_refusal: Callable[[str], None],
     ) -> None:
-        self._store, self._collector, self._registrations = store, collector, registrations
+        self._store, self._collector = store, collector
         self._polled, self._silence, self._jobs = polled, silence, jobs
         self._outcomes, self._forget_refusal = outcomes, forget_refusal
         self._esns = collector.retired
@@ -75,8 +74,7 @@ class Retirement:
         if esn in self._polled.meters:
             self._polled.rest(esn)
         else:
-            self._registrations.went(esn, now_us)
-            self._collector.paths.forget(esn)
+            self._collector.departed(esn, now_us)
 
     def replace(self, esn: str, successor: str, at_s: int, by: str, now: tuple[int, int]) -> None:
         """Put a meter in the place of another, which is taken out of service if it is not yet.

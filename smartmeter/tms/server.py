@@ -27,6 +27,7 @@ from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled_list import PolledMeter, import_polled, read_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import CACHE_KIB, FILE_NAME, SERVER_LOCK_TIMEOUT_S, Store
 from smartmeter.tms.template import Template, make_template
@@ -82,21 +83,24 @@ class TmsServer:
             raise self.explained(error) from error
 
     async def _start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        shell = Shell(
+            address_of=_address_of,
+            is_slow=lambda path: cast(ApduPath, path).is_slow,
+            is_lossy=lambda path: isinstance(path, UdpPath),
+        )
         self.head_end = HeadEnd(
             self.store,
             self.calendar,
             self._template,
             self._call_soon,
             lambda: secrets.token_bytes(KEY_OCTETS),
+            shell,
         )
-        self.head_end.collector.address_of = _address_of
-        self.head_end.collector.node.joins_segments = self._joins_segments
-        asking = self.head_end.collector.asking
-        asking.is_slow = self.head_end.waking.is_slow = _is_slow
-        asking.is_lossy = lambda path: isinstance(path, UdpPath)
+        collector = self.head_end.collector
+        collector.node.joins_segments = self._joins_segments
         if tls is None:  # what is said inside TLS here goes nowhere without
-            self._finder = WayFinder(self.head_end.native_address, self.listener, self, None)
-            self.head_end.collector.seek = self._finder.seek
+            self._finder = WayFinder(collector.native_address, self.listener, self, None)
+            shell.seek = self._finder.seek
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
         await self.listener.listen(host, port, tls)
@@ -312,10 +316,6 @@ class TmsServer:
 
 def _address_of(path: Hashable, own: bool) -> bytes:
     return native_address_of(cast(ApduPath, path), own)
-
-
-def _is_slow(path: Hashable) -> bool:
-    return cast(ApduPath, path).is_slow
 
 
 def far_end(path: Hashable) -> str:

@@ -6,10 +6,11 @@ connection rings, and asks again when it has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from smartmeter.comms.carrier import Bell
 from smartmeter.tms.model import US_PER_S
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.store.sqlite import Store
 
 #: How long a SmartMeter may take to come: a message may lie in the network for a while.
@@ -21,13 +22,11 @@ MAX_RINGS = 2
 class Waking:
     """Who is woken by which number, with a head-end's bell once there is one."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, shell: Shell) -> None:
+        self._store, self._shell = store, shell
         self.bell: Bell | None = None
         #: How often it was rung.
         self.rung = 0
-        #: Tells that what goes by a path may lie in the network for a while.
-        self.is_slow: Callable[[Hashable], bool] = lambda path: False
         self._numbers: dict[str, str] = {}
 
     def load(self) -> None:
@@ -41,7 +40,8 @@ class Waking:
         False when it need not be woken, or cannot be.
         """
         number = self._numbers.get(esn)
-        if self.bell is None or number is None or (path is not None and not self.is_slow(path)):
+        is_near = path is not None and not self._shell.is_slow(path)
+        if self.bell is None or number is None or is_near:
             return False
         self.bell.wake(number)
         self.rung += 1

@@ -102,7 +102,7 @@ def both_ends_have_one_key(fleet: Fleet, esn: str, of_module: ModuleKeys) -> boo
     sending = fleet.head_end.meters.sending(esn)
     kept = {row["key_id"] for row in rows if not row["offered"]}
     offered = {row["key_id"] for row in rows} - kept
-    title = fleet.head_end.collector.title_of(esn)
+    title = fleet.head_end.meters.title(esn)
     pair = of_module.key(title, sending), fleet.head_end.meters.key(title, sending)
     same = None not in pair and pair[0].sign(HEADER, b"") == pair[1].sign(HEADER, b"")
     return (
@@ -131,7 +131,7 @@ def change_keys(seed: int, days: int, loses_datagrams: bool) -> None:
             fleet.run(fleet.now_us + chance.randrange(2_000_000))
         if deed in (1, 2):
             fleet.head_end = fleet._open_office()
-            fleet.head_end.collector.asking.is_lossy = lambda path: loses_datagrams
+            fleet.head_end.shell.is_lossy = lambda path: loses_datagrams
         if deed in (0, 2, 3) and not house.device.module.dead:
             house.device.restart(fleet.now_us, StartCause.WATCHDOG)
             fleet._run_house(esn)

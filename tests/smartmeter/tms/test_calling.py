@@ -43,7 +43,7 @@ class Switchboard(Office):
         head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, place, 0))
         head_end.registrations.load(0)
         self.called: list[ApTitle] = []
-        head_end.collector.seek = lambda title: not self.called.append(title)  # type: ignore[func-returns-value]
+        head_end.shell.seek = lambda title: not self.called.append(title)  # type: ignore[func-returns-value]
         self.heard(OWN)
 
     def wait(self) -> list[object]:
@@ -112,7 +112,7 @@ def test_who_listens_nowhere_is_called_nowhere() -> None:
 
 def test_where_a_datagram_with_a_registration_came_from_is_kept_over_a_restart() -> None:
     office, source = Office(""), NativeAddress("192.0.2.7", 4711, UDP)
-    office.head_end.collector.address_of = lambda path, own: source.encode()
+    office.head_end.shell.address_of = lambda path, own: source.encode()
     ring = TitleKeys()
     ring.add(HOST_TITLE, FACTORY.key)
     meter = Node(FACTORY.title, ring, office.head_end.calendar)
@@ -125,15 +125,16 @@ def test_where_a_datagram_with_a_registration_came_from_is_kept_over_a_restart()
         office.head_end.store, office.head_end.calendar, make_template(), office.later.append
     )
     again.load(0)
-    assert again.native_address(FACTORY.title) == source
+    assert again.collector.native_address(FACTORY.title) == source
 
 
 def test_an_order_waits_after_a_restart_though_the_call_failed_and_then_calls_again() -> None:
     office = Switchboard()
     former = office.head_end
     number = former.request(FACTORY.esn, Kind.READ, "ann")
-    again = HeadEnd(former.store, former.calendar, former.template, office.later.append)
-    again.collector.seek = former.collector.seek
+    again = HeadEnd(
+        former.store, former.calendar, former.template, office.later.append, shell=former.shell
+    )
     again.load(0)
     office.head_end = again
     assert office.later_by(0) == [] and len(office.called) == 1
@@ -163,7 +164,7 @@ def test_an_answer_in_clear_on_another_connection_of_its_host_goes_back_to_who_a
     office, client = Switchboard(), ApTitle.parse(".5")
     head_end = office.head_end
     hosts = {OWN: "192.0.2.7", "its second connection": "192.0.2.7", "a stranger": "192.0.2.8"}
-    head_end.collector.address_of = lambda path, own: NativeAddress(
+    head_end.shell.address_of = lambda path, own: NativeAddress(
         hosts[str(path)], 1153, TCP
     ).encode()
     asked = build_apdu(Envelope(77, FACTORY.title, client), [encode_service(Identify())])

@@ -51,7 +51,7 @@ def test_what_waits_ends_and_what_went_out_is_told() -> None:
 
 def test_a_datagram_of_what_was_cancelled_is_sent_no_more() -> None:
     office = Office("")
-    office.head_end.collector.asking.is_lossy = lambda path: True
+    office.head_end.shell.is_lossy = lambda path: True
     office.heard("udp")
     office.head_end.request(FACTORY.esn, Kind.DEMAND_RESET, "ann")
     assert office.later_by(0) == ["udp"]

@@ -45,9 +45,8 @@ from smartmeter.comms.way_finder import ACCEPTS
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
-from smartmeter.tms.collector import REGISTRATION_PERIOD_S
 from smartmeter.tms.model import Kind as JobKind
-from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS
+from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS, REGISTRATION_PERIOD_S
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
@@ -235,15 +234,15 @@ async def test_a_node_without_a_connection_is_called_where_it_said(
     given = {"connection_type": ACCEPTS[protocol], "address": where.encode()}
     async with Talker(METER, tms) as meter:
         assert (await meter.register(NodeType.HOST, address=where.encode()))[0] == 0
-        assert tms.head_end.native_address(METER.title) is None, "it takes no calls"
+        assert tms.head_end.collector.native_address(METER.title) is None, "it takes no calls"
         assert (await meter.register(NodeType.HOST, **given))[0] == 0
         assert await meter.ask(encode_service(Deregister(METER.title))) == (b"\0",)
-        assert tms.head_end.native_address(METER.title) is None
+        assert tms.head_end.collector.native_address(METER.title) is None
         assert (await meter.register(NodeType.HOST, **given))[0] == 0
     await eventually(lambda: not tms.head_end.connected(METER.esn), "it has gone")
     again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
     again.load(0)
-    assert again.native_address(METER.title) == where, "known after a restart"
+    assert again.collector.native_address(METER.title) == where, "known after a restart"
     looked_for = request([encode_service(Resolve(METER.title))], 3, called=HOST_TITLE)
     told = where.encode()
     assert items(await asked(tms, looked_for)) == [bytes([0, len(told)]) + told]
@@ -461,7 +460,7 @@ def test_a_smartmeter_that_is_deregistered_by_the_network_comes_back() -> None:
     fleet.run(2 * HOUR_US)
     [house] = fleet.houses.values()
     before = fleet.store.number("SELECT registered_s FROM meters")
-    title = fleet.head_end.collector.title_of("SM000001")
+    title = fleet.head_end.meters.title("SM000001")
     asked = fleet.head_end.collector.ask(
         "SM000001", [encode_service(Deregister(title))], fleet.now_us
     )

@@ -113,7 +113,7 @@ def test_who_is_retired_yields_its_title_to_the_one_that_comes_in_its_place(
         bring_back(street)
     enter(old, f"{title}.9")
     bring_back(street)
-    assert street.head_end.collector.title_of(old) == ApTitle.parse(f"{title}.9")
+    assert street.head_end.meters.title(old) == ApTitle.parse(f"{title}.9")
 
 
 def test_nobody_is_retired_or_brought_back_twice() -> None:

@@ -6,9 +6,12 @@ from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.arrivals import PathDoubted
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.meters import Meters
+from smartmeter.tms.registrations import Registrations
+from smartmeter.tms.shell import Shell
 from smartmeter.tms.source import Answered, Unanswered
 
 ESN, TITLE, KEY = "SM000001", ".1.7", bytes(range(16))
@@ -48,7 +51,7 @@ def asked(collector: Collector, meter: Node, now_us: int) -> tuple[type, int]:
 def test_the_wait_for_a_late_answer_grows_until_it_comes_and_stays_so() -> None:
     meters, calendar = Meters(), Calendar(EPOCH_US)
     meters.add(ESN, TITLE, 0, KEY)
-    collector = Collector(meters, calendar, 1)
+    collector = Collector(meters, Registrations(MemoryStore()), calendar, 1, Shell())
     meter = Node(ApTitle.parse(TITLE), Keys(), calendar, settings=NodeSettings())
     now_us, outcomes = 0, []
     for _ in range(4):

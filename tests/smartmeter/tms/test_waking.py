@@ -35,8 +35,7 @@ class Office:
         self.head_end = HeadEnd(store, calendar, make_template(), self.later.append)
         self.head_end.load(0)
         self.head_end.waking.bell = self
-        slow = self.head_end.waking
-        slow.is_slow = self.head_end.collector.asking.is_slow = lambda path: path == SLOW
+        self.head_end.shell.is_slow = lambda path: path == SLOW
         self.rung: list[str] = []
         self.now_us = 0
 
