@@ -22,8 +22,8 @@ from protocols.c1218.scripts import (
     read_index,
     resumed,
 )
-from protocols.c1218.steps import ClientLimits
-from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
+from protocols.c1218.steps import ClientLimits, Script
+from protocols.c1218.transfer import Progress, TableReading, TableWriting
 from protocols.errors import LinkError, PortError, ProcedureUnanswered
 from protocols.machine import SetBaud
 from protocols.psem.codes import START_BAUD

@@ -12,18 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from protocols.c1218.steps import ClientLimits, Pause, Speed, Step
-from protocols.c1218.transfer import (
-    SESSION_LOST,
-    T,
-    TableReading,
-    TableWriting,
-    check,
-    read_block,
-)
-from protocols.c1218.transfer import (
-    Script as Script,
-)
+from protocols.c1218.steps import ClientLimits, Pause, Script, Speed, Step, T
+from protocols.c1218.transfer import SESSION_LOST, TableReading, TableWriting, check, read_block
 from protocols.errors import (
     LinkError,
     NotAnswered,

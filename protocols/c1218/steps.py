@@ -6,13 +6,14 @@ machine (``client.Client`` runs it, over a port or over the network).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
 from protocols.datalink.packet import room_in
 from protocols.psem.codec import MAX_TABLE_OCTETS
-from protocols.psem.services import Request
+from protocols.psem.services import Request, Response
 from protocols.quirks import Quirks
 
 
@@ -31,6 +32,8 @@ class Speed:
 
 
 Step: TypeAlias = Request | Pause | Speed
+T = TypeVar("T")
+Script = Generator[Step, Response, T]
 
 
 @dataclass

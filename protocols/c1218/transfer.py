@@ -9,11 +9,10 @@ the session, was not carried out: a new session goes on with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from protocols.c1218.steps import ClientLimits, Step
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import (
     LinkError,
     LocalProtocolError,
@@ -37,8 +36,6 @@ from protocols.psem.services import (
 )
 from protocols.quirks import Quirk
 
-T = TypeVar("T")
-Script = Generator[Step, Response, T]
 #: Octets so far, and in all where that is known.
 Progress = Callable[[int, int | None], None]
 

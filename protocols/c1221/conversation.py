@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
-from protocols.c1218.transfer import Script
+from protocols.c1218.steps import Script
 from protocols.c1221.client import CALL_OPTIONS, CallClient
 from protocols.c1221.scripts import authenticate, close_call, open_call
 from protocols.psem.identification import parse_identification

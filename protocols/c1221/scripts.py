@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 
-from protocols.c1218.scripts import LogonSettings, Opened, Padding, Script, asked, prove
+from protocols.c1218.scripts import LogonSettings, Opened, Padding, asked, prove
+from protocols.c1218.steps import Script
 from protocols.c1218.transfer import check
 from protocols.c1221.authentication import BLOCK_OCTETS, proof
 from protocols.c1221.profile import AUTHENTICATES, DES

@@ -14,7 +14,7 @@ from typing import TypeVar
 from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
-from protocols.c1218.transfer import Script
+from protocols.c1218.steps import Script
 from protocols.errors import LocalProtocolError, PortError, ProtocolError
 from protocols.transports.capture import noting
 from protocols.transports.port import monotonic_us

@@ -13,7 +13,8 @@ from types import TracebackType
 
 from protocols.c1218.client import BUSY_PAUSE_US, BUSY_REPEATS
 from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
-from protocols.c1218.transfer import MAX_TABLE_OCTETS, Progress, Script, T, check, told
+from protocols.c1218.steps import Script, T
+from protocols.c1218.transfer import MAX_TABLE_OCTETS, Progress, check, told
 from protocols.c1222.identification import NodeIdentification, decode_identification
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (

@@ -17,8 +17,8 @@ from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
 from protocols.c1218.scripts import LogonSettings, read_part, read_table
-from protocols.c1218.steps import ClientLimits
-from protocols.c1218.transfer import Script, check, read_block
+from protocols.c1218.steps import ClientLimits, Script
+from protocols.c1218.transfer import check, read_block
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (

@@ -14,8 +14,8 @@ from typing import Any
 from ansi_tables.errors import TableError
 from protocols.c1218.client import Exchanged
 from protocols.c1218.device import Device, IndexedDevice, Refused
-from protocols.c1218.scripts import LogonSettings, Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import LinkError, ProtocolError, RemoteProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import PASSWORD_OCTETS, block

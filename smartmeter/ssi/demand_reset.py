@@ -8,8 +8,7 @@ is taken to have done it.  A module that was cut off before it had told the mete
 
 from __future__ import annotations
 
-from protocols.c1218.scripts import Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.log_reading import DEMAND_RESET

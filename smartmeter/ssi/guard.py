@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from protocols.c1218.scripts import Script, asked_by
-from protocols.c1218.steps import Step
+from protocols.c1218.scripts import asked_by
+from protocols.c1218.steps import Script, Step
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ansi_tables.errors import MissingContextError
 from ansi_tables.meaning.identity import IDENTITY, Identity, identity_of
 from ansi_tables.profile_blocks import first_since
-from protocols.c1218.scripts import Script, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.log_reading import EVENT_LOG, read_log
 from smartmeter.ssi.meter_data import MeterContext

@@ -19,8 +19,8 @@ from typing import Any
 
 from ansi_tables.meaning.identity import IDENTITY, Identity, mark_of
 from ansi_tables.ssi_tables import ModuleAlarm
-from protocols.c1218.scripts import Script, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import ServiceRefused
 from protocols.machine import Event
 from smartmeter.ssi.identity import AnotherContext, AnotherMeter, Lists, firsts_since

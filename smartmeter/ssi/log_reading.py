@@ -22,8 +22,8 @@ from ansi_tables.errors import TableError
 from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.meaning.logs import is_unwritten
 from ansi_tables.values import Record
-from protocols.c1218.scripts import Script, read_part
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_part
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.meter_data import (
     ClockNotSet,

@@ -9,8 +9,8 @@ from ansi_tables import Context, Snapshot, layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from ansi_tables.values import Record, TableTime
-from protocols.c1218.scripts import Script, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from protocols.psem.codes import NOT_NOW, ResponseCode
 from smartmeter.base.clock import MAX_CALENDAR_S

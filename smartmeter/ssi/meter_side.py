@@ -15,14 +15,8 @@ from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
 from protocols.c1218.client import Client, ClientOptions, Exchanged, ScriptDone, ScriptFailed
-from protocols.c1218.scripts import (
-    LogonSettings,
-    Script,
-    close_session,
-    in_session,
-    open_session,
-)
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import LogonSettings, close_session, in_session, open_session
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.errors import (
     LinkError,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from protocols.c1218.scripts import Script
+from protocols.c1218.steps import Script
 
 #: Looks at the pointers in a row after which every item had moved.
 ATTEMPTS = 4

@@ -15,8 +15,8 @@ from ansi_tables.ssi_tables import (
     CommitResult,
     SsiTable,
 )
-from protocols.c1218.scripts import Script, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.c1218.transfer import ask_to_write
 from protocols.c1222.access import Task
 from protocols.c1222.services import Service

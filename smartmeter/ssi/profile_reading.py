@@ -21,8 +21,8 @@ from ansi_tables.profile_blocks import (
     written_intervals,
 )
 from ansi_tables.profile_columns import interval_seconds, numbers_of, whole_counts
-from protocols.c1218.scripts import Script, read_part, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_part, read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError
 from smartmeter.ssi.meter_data import MeterContext, utc_seconds
 from smartmeter.ssi.moving_list import read_moving

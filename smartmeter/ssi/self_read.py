@@ -7,8 +7,7 @@ that number tells when it is tried again, and a meter without one is taken to ha
 
 from __future__ import annotations
 
-from protocols.c1218.scripts import Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.ssi.log_reading import SELF_READ
 from smartmeter.ssi.memory import Resets

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource
-from protocols.c1218.scripts import Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.steps import ClientLimits, Script
 from smartmeter.ssi.alarms import EVENT_OF_STATUS
 from smartmeter.ssi.log_reading import EVENT_LOG, read_logged
 from smartmeter.ssi.memory import Seen

@@ -11,8 +11,7 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource, Disposition, ModuleAlarm
-from protocols.c1218.scripts import Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.steps import ClientLimits, Script
 from smartmeter.ssi import work
 from smartmeter.ssi.known_meter import KnownMeter
 from smartmeter.ssi.log_reading import (

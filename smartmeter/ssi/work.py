@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from ansi_tables import layout_for
 from ansi_tables.meaning.identity import Identity
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
-from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import read_part, read_table, run_procedure
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.identity import NOT_TOLD, AnotherContext, Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log, read_log_and_clock

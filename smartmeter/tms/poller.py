@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
-from protocols.c1218.transfer import Script
+from protocols.c1218.steps import Script
 from protocols.errors import ProtocolError, RemoteProtocolError, ServiceRefused
 from protocols.psem.codec import block, decode_request
 from protocols.psem.codes import ResponseCode

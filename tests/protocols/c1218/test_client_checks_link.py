@@ -6,7 +6,8 @@ import pytest
 
 from protocols.c1218.client import ClientOptions, EndedByMeter
 from protocols.c1218.conversation import Conversation
-from protocols.c1218.scripts import LogonSettings, Script, open_session, read_table, write_table
+from protocols.c1218.scripts import LogonSettings, open_session, read_table, write_table
+from protocols.c1218.steps import Script
 from protocols.datalink.packet import FIRST, MULTI, TOGGLE, Packet
 from protocols.errors import (
     LinkError,

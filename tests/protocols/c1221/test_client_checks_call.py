@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from protocols.c1218.client import ClientOptions
-from protocols.c1218.scripts import LogonSettings, Opened, Script, read_table, write_table
+from protocols.c1218.scripts import LogonSettings, Opened, read_table, write_table
+from protocols.c1218.steps import Script
 from protocols.c1221.authentication import proof
 from protocols.c1221.profile import TIMING, TRAFFIC_US
 from protocols.c1221.scripts import (

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from protocols.c1218.scripts import LogonSettings, Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.psem.codec import table_data
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import DefaultRead, FullRead, IndexRead, IndexWrite, Request, Wait

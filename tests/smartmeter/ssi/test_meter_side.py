@@ -8,8 +8,8 @@ import pytest
 
 from ansi_tables.ssi_tables import Content
 from protocols.c1218.client import Exchanged
-from protocols.c1218.scripts import LogonSettings, Script, read_table
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.scripts import LogonSettings, read_table
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.c1218.transfer import TableWriting
 from protocols.datalink.packet import STP, TOGGLE, Packet
 from protocols.errors import OutcomeUnknown, SessionEnded

@@ -17,8 +17,7 @@ from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
 from ansi_tables.ssi_layouts import RAW
 from ansi_tables.ssi_tables import SsiTable, decode
-from protocols.c1218.scripts import Script
-from protocols.c1218.steps import ClientLimits
+from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullRead, OffsetRead, Response
