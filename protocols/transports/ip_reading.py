@@ -56,7 +56,7 @@ class _Parts:
         for offset, body in sorted(self.bodies.items()):
             if offset > len(found):
                 return None
-            found = found[:offset] + body
+            found = found[:offset] + body + found[offset + len(body) :]
         return found if self.size == len(found) else None
 
 
