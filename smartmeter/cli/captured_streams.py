@@ -6,11 +6,12 @@ is added up and forgotten.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from protocols.c1222.envelope import APDU_TAG, take_length
+from protocols.c1222.envelope import APDU_TAG, ORDER, take_length
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.stream import ApduStream
@@ -23,6 +24,12 @@ MAX_STREAMS = 65_536
 MAX_APDU_OCTETS = 1 << 20
 #: The elements with which a message may begin: the id (A8) and those before it.
 _FIRST_ELEMENTS = range(0xA1, 0xA9)
+_ID = 0xA8
+#: The tag of a message and its length, before such an element.
+_HEAD = re.compile(rb"\x60(?=(?:[\x00-\x7f]|\x81.|\x82..|\x83...)[\xa1-\xa8])", re.DOTALL)
+#: How what these hold begins: titles, the context, and numbers.
+_CONTENT = {0xA1: b"\x06", 0xA2: b"\x06\x80", 0xA6: b"\x06\x80"}
+_NUMBER = b"\x02"
 
 
 def seems_message(octets: bytes, size: int) -> bool:
@@ -36,6 +43,32 @@ def seems_message(octets: bytes, size: int) -> bool:
         return False
     begins = octets[0] == APDU_TAG and octets[at : at + 1] != b"" and octets[at] in _FIRST_ELEMENTS
     return begins and at + length == size
+
+
+def find_message(octets: bytes) -> int | None:
+    """Give where the first message begins, as its elements up to its id tell; None: nowhere.
+
+    One octet in 256 is the first of a message, in one message in the middle of another.
+    """
+    heads = (found.start() for found in _HEAD.finditer(octets))
+    return next((at for at in heads if _is_told(octets, at)), None)
+
+
+def _is_told(octets: bytes, at: int) -> bool:
+    """Tell whether a message begins here by its elements, in their order, up to its id."""
+    try:
+        length, at = take_length(octets, at + 1)
+        end, order = at + length, iter(ORDER)
+        while length <= MAX_APDU_OCTETS and (tag := octets[at]) in order:
+            size, begin = take_length(octets, at + 1)
+            at = begin + size
+            if at > end or octets[begin] not in _CONTENT.get(tag, _NUMBER):
+                return False
+            if tag == _ID:
+                return 3 <= size <= 6 and octets[begin + 1] == size - 2 and at <= len(octets)
+    except (ApduRejected, IndexError):
+        pass  # not, or not yet
+    return False
 
 
 @dataclass(slots=True)
@@ -62,7 +95,7 @@ class CapturedStreams:
     """
 
     def __init__(self) -> None:
-        self._joiner = StreamJoiner(APDU_TAG)
+        self._joiner = StreamJoiner(APDU_TAG, find_message)
         self._streams: OrderedDict[Way, _Stream] = OrderedDict()
         self.cut_short = self.gaps = self.cut_packets = self.foreign = self.others = 0
 
@@ -103,6 +136,7 @@ class CapturedStreams:
         except ApduRejected:
             stream.foreign += stream.apdus.pending
             stream.apdus = None
+            self._joiner.astray(way)
         while found and not self._is_ours(way) and not seems_message(found[0], len(found[0])):
             stream.foreign += len(found.pop(0))
         stream.speaks |= bool(found)

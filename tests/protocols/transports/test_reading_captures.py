@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,15 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, build_apdu
 from protocols.errors import PortError
 from protocols.transports.ip_packets import TCP, UDP, Segment
 from protocols.transports.ip_reading import MAX_FRAGMENTED, MAX_TUNNELS, IpReader
 from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_UNPACKED_OCTETS, read_capture
 from protocols.transports.tcp_streams import StreamJoiner
-from smartmeter.cli.captured_streams import MAX_STREAMS, CapturedStreams
+from smartmeter.cli.captured_streams import MAX_STREAMS, CapturedStreams, find_message
 from smartmeter.cli.decode import command
 from tests.protocols.c1222.conversation import READ_1, request
 
@@ -198,6 +201,13 @@ def test_what_is_cut_into_fragments_may_begin_with_extensions(
     assert found[0] is None and found[1] is not None and found[1].payload == MESSAGE
 
 
+def test_a_fragment_inside_another_takes_nothing_from_it() -> None:
+    reader = IpReader()
+    for fragment, part in ((0x2000, slice(32)), (0x2001, slice(8, 16)), (4, slice(32, None))):
+        segment = reader.read(ipv4(UDP_PART[part], fragment=fragment))
+    assert segment is not None and segment.payload == MESSAGE
+
+
 def test_fragments_that_were_captured_on_two_interfaces_lack_nothing() -> None:
     first, last = ipv4(UDP_PART[:16], fragment=0x2000), ipv4(UDP_PART[16:], fragment=2)
     reader = IpReader()
@@ -218,9 +228,11 @@ def test_fragments_without_their_rest_take_bounded_memory_and_are_counted() -> N
     assert reader.unfinished(53) == MAX_FRAGMENTED, "what is of another port, as far as is known"
 
 
-def joined(packets: list[bytes]) -> tuple[list[bytes], int]:
+def joined(
+    packets: list[bytes], find: Callable[[bytes], int | None] | None = None
+) -> tuple[list[bytes], int]:
     """What each run without a gap holds, and how many octets were lost."""
-    reader, joiner = IpReader(), StreamJoiner(0x60)
+    reader, joiner = IpReader(), StreamJoiner(0x60, find)
     runs: list[bytes] = []
     pieces = []
     for packet in packets:
@@ -237,6 +249,8 @@ def joined(packets: list[bytes]) -> tuple[list[bytes], int]:
 
 SIZE = len(MESSAGE)
 A, B, C = MESSAGE[:10], MESSAGE[10:20], MESSAGE[20:]
+#: Without an id (A8).
+BAD = bytes.fromhex("6008a203800105be0100")
 
 
 @pytest.mark.parametrize(
@@ -267,6 +281,67 @@ def test_a_stream_goes_on_behind_what_was_not_captured(
     assert joined(packets) == (runs, lost)
 
 
+@pytest.mark.parametrize(
+    ("packets", "runs", "lost"),
+    [
+        ([tcp(b"", 0, 2), tcp(B, 11), tcp(C + MESSAGE, 21)], [MESSAGE], len(B + C)),
+        ([tcp(C + A, 500), tcp(B + C + MESSAGE, 510 + len(C))], [MESSAGE * 2], len(C)),
+        ([tcp(b"", 0, 2), tcp(A, 1), tcp(b"\x60\x30" * 9, 21), tcp(MESSAGE, 39)], [A, MESSAGE], 18),
+        ([tcp(MESSAGE, 1), tcp(b"\x60", 2 + SIZE)], [MESSAGE], 1),
+        ([tcp(MESSAGE[:3], 1), tcp(MESSAGE[3:], 4)], [MESSAGE], 0),
+        ([tcp(BAD, 1), tcp(MESSAGE, 1 + len(BAD))], [BAD + MESSAGE], 0),
+    ],
+)
+def test_a_stream_goes_on_with_the_next_message_wherever_it_begins(
+    packets: list[bytes], runs: list[bytes], lost: int
+) -> None:
+    assert joined(packets, find_message) == (runs, lost)
+
+
+def test_what_only_begins_as_a_message_does_hides_none_behind_a_gap(tmp_path: Path) -> None:
+    middle = b"\x60\x03" * 20
+    captured = [tcp(b"", 0, 2), tcp(MESSAGE + A, 1), tcp(middle, 900), tcp(MESSAGE * 2, 940)]
+    status, frames, _ = told(tmp_path, pcap(captured))
+    assert (status, [one["ok"] for one in frames]) == (1, [True] * 3)
+    status, frames, _ = told(tmp_path, pcap(captured[2:]))
+    assert (status, [one["ok"] for one in frames]) == (1, [False, True, True]), "no beginning"
+
+
+@given(st.binary(max_size=300), st.binary(max_size=8), st.integers(1, 0xFFFFFFFF))
+def test_a_message_is_found_behind_any_octets_by_its_head(
+    before: bytes, title: bytes, number: int
+) -> None:
+    arcs = ".".join(str(arc) for arc in title)
+    envelope = Envelope(number, ApTitle.parse(f".7.{arcs}".rstrip(".")), ApTitle.parse(".1"))
+    message = build_apdu(envelope, [READ_1])
+    found = find_message(before + message)
+    assert found is not None and found <= len(before)
+    assert find_message(message) == 0
+
+
+def test_a_stream_may_be_longer_than_its_numbers_reach() -> None:
+    joiner, payload = StreamJoiner(), bytes(1 << 24)
+    ends = ("10.0.0.1", 80), ("10.0.0.2", 4000)
+    given = 0
+    for number in range(300):
+        segment = Segment(*ends, True, payload, number << 24 & 0xFFFFFFFF)
+        given += sum(len(piece.octets) for piece in joiner.offer(segment))
+        if number % 7 == 0:
+            assert joiner.offer(segment) == [], "the same again"
+    assert (given, joiner.lost, joiner.gaps) == (300 << 24, {}, {})
+
+
+@pytest.mark.parametrize("gap", [(1 << 30) + 1, (1 << 31) - 9, (1 << 31) + 9, 5 << 29])
+def test_a_gap_may_be_longer_than_any_window(tmp_path: Path, gap: int) -> None:
+    captured, sequence = [tcp(b"", 0, 2)], 1
+    for _ in range(4):
+        captured.append(tcp(MESSAGE, sequence))
+        sequence = sequence + SIZE + gap & 0xFFFFFFFF
+    status, frames, words = told(tmp_path, pcap(captured))
+    assert (status, len(frames)) == (1, 4)
+    assert words.endswith("left out 3 gaps in streams of TCP: packets were not captured")
+
+
 def test_messages_that_a_gap_of_a_stream_took_whole_are_told(tmp_path: Path) -> None:
     captured = [tcp(b"", 0, 2), tcp(MESSAGE, 1), tcp(MESSAGE, 1 + 2 * SIZE)]
     status, frames, words = told(tmp_path, pcap(captured))
@@ -278,7 +353,7 @@ def test_messages_that_a_gap_of_a_stream_took_whole_are_told(tmp_path: Path) -> 
 
 
 def test_a_stream_of_another_kind_takes_little_memory() -> None:
-    joiner = StreamJoiner(0x60)
+    joiner = StreamJoiner(0x60, find)
     ends = ("10.0.0.1", 80), ("10.0.0.2", 4000)
     for number in range(1000):
         assert joiner.offer(Segment(*ends, True, b"x" * 100, 100 * number)) == []
