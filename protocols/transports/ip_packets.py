@@ -25,7 +25,10 @@ def endpoint(name: Sequence[str | int] | None) -> Endpoint:
 
 @dataclass(frozen=True)
 class Segment:
-    """What an IP packet carries; ``sequence`` is TCP's, ``begins`` tells a new connection."""
+    """What an IP packet carries; ``sequence`` is TCP's, ``begins`` tells a new connection.
+
+    ``missing``: octets that are not there of a datagram; None where its size is not told.
+    """
 
     source: Endpoint
     destination: Endpoint
@@ -33,6 +36,7 @@ class Segment:
     payload: bytes
     sequence: int = 0
     begins: bool = False
+    missing: int | None = None
 
 
 def _sum(data: bytes) -> int:

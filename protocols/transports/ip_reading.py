@@ -177,7 +177,8 @@ def _segment(ip: _Ip, protocol: int, body: bytes) -> Segment:
     here, there = (_text(ip.source), ports[0]), (_text(ip.destination), ports[1])
     if protocol == UDP:
         size = int.from_bytes(body[4:6], "big")
-        return Segment(here, there, False, body[8 : size or len(body)])
+        missing = max(0, size - len(body)) if size else None
+        return Segment(here, there, False, body[8 : size or len(body)], missing=missing)
     sequence, begins = int.from_bytes(body[4:8], "big"), bool(body[13] & _SYN)
     return Segment(here, there, True, body[4 * (body[12] >> 4) :], sequence, begins)
 

@@ -149,7 +149,7 @@ class StreamJoiner:
         found = self._beginning(state, in_order)
         if found is not None:
             state.expected, state.run, state.anew = found, found, True
-            before = [one for one in in_order if _ahead(found, one) >= len(state.waiting[one])]
+            before = [one for one in in_order if -_ahead(one, found) >= len(state.waiting[one])]
         else:
             # The last may hold the head of one.
             before = in_order[:-1] if len(in_order) > MAX_WITHOUT_BEGINNING else []

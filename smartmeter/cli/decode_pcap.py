@@ -98,8 +98,11 @@ class CaptureReader:
         if segment.is_stream:
             for apdu in self._streams.offer(segment, packet.cut):
                 yield self._shown(way, apdu)
-        elif self._is_ours(way, segment.payload, packet.cut):
-            shown = self._shown(way, segment.payload, packet.cut)
+            return
+        # Where a recorder keeps a part of each packet, a whole datagram may lack its padding only.
+        cut = packet.cut if segment.missing is None else min(packet.cut, segment.missing)
+        if self._is_ours(way, segment.payload, cut):
+            shown = self._shown(way, segment.payload, cut)
             if shown["ok"] and len(self._pairs) < MAX_PAIRS:
                 self._pairs.add(frozenset(way))
             yield shown

@@ -353,7 +353,7 @@ def test_messages_that_a_gap_of_a_stream_took_whole_are_told(tmp_path: Path) -> 
 
 
 def test_a_stream_of_another_kind_takes_little_memory() -> None:
-    joiner = StreamJoiner(0x60, find)
+    joiner = StreamJoiner(0x60)
     ends = ("10.0.0.1", 80), ("10.0.0.2", 4000)
     for number in range(1000):
         assert joiner.offer(Segment(*ends, True, b"x" * 100, 100 * number)) == []
@@ -390,6 +390,11 @@ def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) ->
     )
     assert "UDP without" in told(tmp_path, pcap([WHOLE, udp(53, b"a question")]))[2]
     assert "ESP, encrypted" in told(tmp_path, pcap([WHOLE, ipv4(bytes(24), 50)]))[2]
+
+
+def test_a_datagram_is_whole_where_only_what_is_behind_it_was_cut(tmp_path: Path) -> None:
+    status, frames, words = told(tmp_path, pcap([WHOLE + bytes(40)], cut=len(WHOLE) + 20))
+    assert (status, frames[0]["ok"], words) == (0, True, "")
 
 
 def test_streams_of_which_only_headers_were_kept_are_told(tmp_path: Path) -> None:
