@@ -162,9 +162,9 @@ class Node:
             self._transactions.add(own, entry)
         return own
 
-    def abandon(self, transaction: int) -> None:
+    def abandon(self, transaction: int, now_us: int) -> None:
         """Repeat a request no more and await no answer; TransactionFailed says so."""
-        if self._transactions.drop(transaction):
+        if self._transactions.abandon(transaction, now_us):
             self._events.append(TransactionFailed(transaction, ABANDONED))
 
     def waits(self, token: int) -> bool:

@@ -98,7 +98,8 @@ class ResponseArrived(Event):
 
 @dataclass(frozen=True)
 class AnsweredLate(Event):
-    """An answer, as in ResponseArrived, to a request whose time was over, and that has failed.
+    """An answer, as in ResponseArrived, to a request that has failed: its time was over, or it was
+    abandoned.
 
     ``sent_us`` is when it was sent first.
     """

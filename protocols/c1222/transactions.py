@@ -82,9 +82,12 @@ class Transactions:
         """Note a request that went out."""
         self._open[own] = entry
 
-    def drop(self, own: int) -> bool:
-        """Forget a request; False for one that is not open."""
-        return self._open.pop(own, None) is not None
+    def abandon(self, own: int, now_us: int) -> bool:
+        """Give up a request before its time; False for one that is not open."""
+        if own not in self._open:
+            return False
+        self._give_up(own, now_us)
+        return True
 
     def security(self, apdu: Apdu) -> tuple[int, bytes] | None:
         """Give key id and IV of the request that is answered, for an answer that carries none."""

@@ -157,7 +157,7 @@ class Collector:
 
     def abandon(self, transaction: int, now_us: int) -> None:
         """Repeat a request no more and await no answer: Unanswered follows."""
-        self.node.abandon(transaction)
+        self.node.abandon(transaction, now_us)
         self._drain(now_us)
 
     def begin(self, now_us: int) -> None:

@@ -59,6 +59,18 @@ def test_a_datagram_of_what_was_cancelled_is_sent_no_more() -> None:
     assert [office.later_by(1_000_000) for _ in range(20)] == [[]] * 20
 
 
+def test_the_answer_to_what_was_cancelled_is_not_told_as_refused() -> None:
+    fleet = Fleet(FleetSettings(1, 1, 1, faults=False))
+    [esn] = fleet.houses
+    fleet.run(2 * HOUR_US)
+    fleet.head_end.request(esn, Kind.READ, "ann")
+    fleet.run(fleet.now_us + 1)
+    fleet.head_end.cancel(fleet.head_end.orders.of_people(), "ann")
+    fleet.run(fleet.now_us + HOUR_US)
+    assert fleet.head_end.figures.refused == 0
+    assert fleet.store.read("SELECT * FROM security_events") == []
+
+
 def test_what_waited_behind_it_goes_on_at_once() -> None:
     office = Office("")
     office.head_end.upgrade([ESN], IMAGE, 0, "ann")
