@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import Calendar
@@ -247,7 +249,9 @@ class TaskRunner:
         services = self._collected(result, now_us)
         if run.number == NO_SCHEDULE and run.schedule["TABLES"] == list(work.SEASON_TABLES):
             assert self._reporter.meter is not None
-            self._know_season(work.season_of(self._reporter.meter, result.tables))
+            self._season_asked = None
+            with suppress(TableError):  # cut short: the next look at the season asks for it again
+                self._know_season(work.season_of(self._reporter.meter, result.tables))
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
             services.append(write_own(SsiTable.MODULE_STATUS, self._status()))
         if task == Task.HEALTH:

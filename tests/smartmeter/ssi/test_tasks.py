@@ -162,6 +162,24 @@ def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the
     assert len(reported(street, Cause.SCHEDULE)) == 1
 
 
+def test_a_season_whose_report_found_its_table_cut_short_is_reported_again() -> None:
+    street = provisioned(schedule(TASK=Task.FOLLOW_UP, KIND=ScheduleKind.HOURLY, AT_MINUTE=10))
+    street.run(3 * HOUR_S)
+    street.device.module.parts.memory.seen.season = 3
+    meter, looks = street.device.meter, 0
+    genuine = meter.table
+
+    def table(asked: int, now_us: int) -> bytes:
+        nonlocal looks
+        looks += asked == 55
+        return genuine(asked, now_us)[: 3 if asked == 55 and looks == 2 else None]
+
+    meter.table = table  # type: ignore[method-assign]
+    street.run(4 * HOUR_S)
+    told = [dict(report.parts)[55] for report in reported(street, Cause.SCHEDULE)]
+    assert told == [genuine(55, 0)[:3], told[1]] and len(told[1]) > 3
+
+
 def test_a_reset_that_is_refused_leaves_what_an_earlier_one_has_to_report() -> None:
     street = Street(permission=LocalPermission())
     street.run(10)
