@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ansi_tables.ssi_tables import AlarmSource
 from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_data import own_second
 from smartmeter.ssi.outage import OutageDetector, Restored
 from smartmeter.ssi.outbox import LOG_SET
 from smartmeter.ssi.reporter import Reporter
@@ -73,7 +74,7 @@ class LogJudge:
         )
 
     def _judge_entry(self, entry: LogEntry, ahead_s: int, now_us: int) -> None:
-        own = replace(entry, time_s=max(0, entry.time_s - ahead_s))
+        own = replace(entry, time_s=own_second(entry.time_s, ahead_s))
         if entry.manufacturer or entry.code not in (POWER_DOWN, POWER_UP):
             self._raise_entry(own, now_us)
             return

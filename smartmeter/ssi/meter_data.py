@@ -56,6 +56,14 @@ def utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None = None
     return second if 0 < second < MAX_CALENDAR_S else 0
 
 
+def own_second(meter_s: int, ahead_s: int) -> int:
+    """Give by the module's clock what a meter that is so far ahead has dated; 0 stays no time.
+
+    Each of the two may be off by a century: what 32 bits do not hold is taken as their end.
+    """
+    return max(0, min(meter_s - ahead_s, MAX_CALENDAR_S - 1)) if meter_s else 0
+
+
 def _utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None) -> int:
     if rules.zone_applied or rules.dst_applied:
         return rules.utc_s(stored, saving) or 0

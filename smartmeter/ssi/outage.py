@@ -19,6 +19,7 @@ from protocols.machine import Event, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.tasks import jitter_s
 from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Losses
+from smartmeter.ssi.meter_data import own_second
 
 US_PER_MS = 1000
 #: A threshold longer than the energy: the last gasp, if there is one, leaves with this share of it.
@@ -168,10 +169,9 @@ class OutageDetector:
         start_s, self._memory.meter_down_s = self._memory.meter_down_s, None
         if start_s is None:
             return None
-        start_s, end_s = start_s - ahead_s, time_s - ahead_s
-        if self._saw(start_s, end_s) or self._saw(start_s + ahead_s, time_s):
+        if self._saw(start_s - ahead_s, time_s - ahead_s) or self._saw(start_s, time_s):
             return None
-        return self._ended(max(0, start_s), max(0, end_s), False)
+        return self._ended(own_second(start_s, ahead_s), own_second(time_s, ahead_s), False)
 
     def log_was_read(self, utc_s: int) -> None:
         """The meter's log has told what it had: losses that ended before need not be known."""

@@ -40,7 +40,7 @@ WORTH_A_READ = 40
 class Interval:
     """One interval as the meter holds it; ``status`` is a valid flag, then the extended status.
 
-    ``end_s`` is 0 where the meter gives its block no time.
+    ``end_s`` is 0 where the meter gives its block no time, or one by which it ended before 1970.
     """
 
     sequence: int
@@ -300,7 +300,7 @@ def _intervals(
     for n, index in enumerate(span):
         age = used - 1 - index if block.backwards else index
         # The block's time is that of its newest interval; those before it lie a step apart.
-        at_s = end_s and end_s - (used - 1 - age) * step_s
+        at_s = end_s and max(0, end_s - (used - 1 - age) * step_s)
         octet = n * shape.interval_octets
         status = valid[index : index + 1] + area[octet : octet + shape.status_octets]
         values = whole_counts(numbers[n * shape.channels : (n + 1) * shape.channels])

@@ -228,7 +228,7 @@ def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, co
     assert [one.sequence for one in read.intervals] == [columns.sequences[at] for at in told]
     ends = [columns.ends_utc_s[at] for at in told]
     ends = [end if 0 < end < MAX_CALENDAR_S else 0 for end in ends]
-    assert [max(0, one.end_s) for one in read.intervals] == ends
+    assert [one.end_s for one in read.intervals] == ends
     assert [one.status[0] for one in read.intervals] == [columns.valid[at] for at in told]
     common = [(one.status[1] >> 4 if len(one.status) > 1 else 0) for one in read.intervals]
     assert common == [columns.common_status[at] for at in told]
@@ -236,6 +236,18 @@ def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, co
     span = range(first, first + count)
     assert list(part.intervals) == [one for one in read.intervals if one.sequence in span]
     assert part.reached == max(read.oldest, min(span.stop, max(span.start, read.following)))
+
+
+def test_intervals_of_a_block_that_ends_soon_after_1970_are_reported_without_a_time() -> None:
+    """The clock of a meter begins there when it was lost: what was before has no time by it."""
+    bench = Bench(PROFILES["commercial"])
+    bench.run(5)
+    images = {number: bench.meter.table(number, bench.now_us) for number in (STATUS, PROFILE)}
+    images[PROFILE] = (150).to_bytes(4, "little") + images[PROFILE][4:]
+    read = answered(read_profile(bench.context, 1, None, EVERYTHING, LIMITS), images)
+    [part] = interval_parts(read, 1, 1)
+    told = decode(SsiTable.LOAD_PROFILE_PART, decode_request(part.service).data)
+    assert [one["END_TIME"] for one in told["INTERVALS"]] == [0, 0, 30, 90, 150]
 
 
 @pytest.mark.parametrize("ahead", [(), (1,), (2,), (1, 2)])

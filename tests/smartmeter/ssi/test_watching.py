@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from ansi_tables import layout_for
 from ansi_tables.ssi_tables import AlarmSource, Cause, Condition, ModuleAlarm, SsiTable
 from protocols.c1218.client import Exchanged
-from smartmeter.base.clock import US_PER_S
+from smartmeter.base.clock import MAX_CALENDAR_S, US_PER_S
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.alarms import NO_MONITOR, NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
-from smartmeter.ssi.log_reading import LogEntry, LogRead
+from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
 from smartmeter.ssi.memory import Memory, Seen
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.states import ErrorCode
@@ -364,6 +364,37 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     module._outcomes.job_done(read, street.world.now_us)
     street.run(5)
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.DEMAND_RESET)]
+
+
+@pytest.mark.parametrize(
+    ("dated_s", "ahead_s", "told_s"),
+    [
+        (4_260_000_000, -2_000_000_000, MAX_CALENDAR_S - 1),
+        (40_000_000, 2_000_000_000, 0),
+        (0, -2_000_000_000, 0),
+        (1_900_000_000, 3600, 1_899_996_400),
+    ],
+)
+def test_what_a_log_dates_is_told_by_the_modules_clock_as_far_as_its_seconds_reach(
+    dated_s: int, ahead_s: int, told_s: int
+) -> None:
+    """A log may hold a time of the next century, and the meter's clock have lost decades."""
+    street = watching(OUTAGE=OUTAGE, GENERAL=GENERAL)
+    module = street.device.module
+    module.parts.tasks.clock.ahead_s = ahead_s
+    sequence = (module.parts.memory.lists.events_judged or 0) + 1
+    codes_and_times = [(EventCode.TAMPER_ATTEMPT, 0), (POWER_DOWN, 0), (POWER_UP, 100)]
+    entries = tuple(
+        LogEntry(sequence + n, dated_s and dated_s + later_s, 0, code, False, b"")
+        for n, (code, later_s) in enumerate(codes_and_times)
+    )
+    read = JobDone("log", LogRead(entries, sequence + 2, 0), 0, Exchanged(0, 0))
+    module._outcomes.job_done(read, street.world.now_us)
+    street.run(5)
+    [alarm] = street.host.parts(SsiTable.ALARM)
+    assert alarm["TIME"] == told_s
+    outages = [one["START_TIME"] for one in street.host.parts(SsiTable.OUTAGE_RECORD)]
+    assert outages == ([told_s] if dated_s == 1_900_000_000 else [])
 
 
 def test_a_meter_that_others_have_programmed_is_read_again_and_the_tms_told() -> None:
