@@ -21,7 +21,7 @@ from smartmeter.cli.tables import (
     table_name,
     table_number,
     table_title,
-    trailing_text,
+    value_lines,
 )
 
 #: Offset, width, name, type, condition and meaning of a field, as text.
@@ -82,7 +82,7 @@ def table(
         lines = _layout_lines(tables, wanted, shown)
     else:
         shown = decoded_table(tables, wanted)
-        lines = _value_lines(tables, wanted, shown)
+        lines = value_lines(tables, wanted, shown)
     if as_json:
         click.echo(json.dumps({str(wanted): shown}, indent=1))
     elif "error" in shown:
@@ -136,14 +136,6 @@ def _described(member: Member | None) -> dict[str, Any]:
         return {"condition": "", "meaning": ""}
     bits = {"bits": {n: list(b) for n, b in member.bits.items()}} if member.bits else {}
     return {"condition": member.condition, "meaning": member.meaning, **bits}
-
-
-def _value_lines(tables: Snapshot, number: int, shown: dict[str, Any]) -> Iterator[str]:
-    layout = tables.layout(number)
-    yield table_title(number, layout.size)
-    yield from tables.listing(number)
-    if "trailing" in shown:
-        yield trailing_text(bytes.fromhex(shown["trailing"]))
 
 
 def _layout_lines(tables: Snapshot, number: int, shown: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
-from smartmeter.cli.tables import decoded_table, table_number, table_title
+from smartmeter.cli.tables import decoded_table, table_number, table_title, value_lines
 from smartmeter.cli.terminal import ReadingProgress
 from smartmeter.cli.text_file import open_to_write
 from smartmeter.meter.moving_table import read_steady
@@ -157,10 +157,9 @@ def _fetch(
 def print_table(found: Found, number: int) -> None:
     """Print one table for a person."""
     shown = found.as_json(number)
-    size = None if "error" in shown else found.snapshot.layout(number).size
-    click.echo(table_title(number, size))
     if "error" in shown:
+        click.echo(table_title(number, None))
         click.echo(f"  {shown['error']['text']}")
         return
-    for line in found.snapshot.listing(number):
+    for line in value_lines(found.snapshot, number, shown):
         click.echo(line)

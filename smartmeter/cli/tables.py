@@ -1,8 +1,9 @@
-"""How the verbs name tables, and how they show one as JSON."""
+"""How the verbs name tables, and how they show one, as JSON and to a person."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -54,6 +55,14 @@ def decoded_table(tables: Snapshot, number: int) -> dict[str, Any]:
         return shown | {"error": error_shown(number, error)}
     shown["fields"] = to_json_value(value)
     return shown | ({"trailing": trailing.hex()} if trailing else {})
+
+
+def value_lines(tables: Snapshot, number: int, shown: dict[str, Any]) -> Iterator[str]:
+    """List a decoded table for a person, with the octets after its last member."""
+    yield table_title(number, tables.layout(number).size)
+    yield from tables.listing(number)
+    if "trailing" in shown:
+        yield trailing_text(bytes.fromhex(shown["trailing"]))
 
 
 def trailing_text(octets: bytes) -> str:

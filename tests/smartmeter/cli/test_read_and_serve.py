@@ -20,7 +20,9 @@ from protocols.transports.memory import MachinePort
 from protocols.transports.pump import MeterPort, monotonic_us, open_meter
 from protocols.transports.recording import ReplayPort
 from smartmeter.base.clock import Calendar, wall_utc_us
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.cli import overview
+from smartmeter.cli.read import Found, print_table
 from smartmeter.cli.served_meters import ServedOptions, served_meter
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -200,6 +202,14 @@ def test_read_prints_a_listing_for_a_person() -> None:
     done = smartmeter("read", "sim:", "ST-52", "1", "23")
     assert done.returncode == 0 and "CLOCK_CALENDAR" in done.stdout and "SM-RES-1" in done.stdout
     assert "active energy delivered: " in done.stdout and " Wh\n" in done.stdout
+
+
+def test_read_tells_of_octets_after_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Found([52], faults_end_it=True)
+    found.snapshot.images |= {0: Meter(MeterSettings(), MemoryNvram(), Calendar(0), 0).table(0, 0)}
+    found.snapshot.images[52] = bytes.fromhex("0d050314382b04beef")
+    print_table(found, 52)
+    assert "2 octets follow the table" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
