@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME, file_option
@@ -64,8 +64,6 @@ def command(
     from smartmeter.tms.store.places import BEGIN, MAX_SECOND
 
     named = named_esns(esns, list_file)
-    if list_file is not None and not named:
-        raise SettingsError(f"--list {list_file}", "names no meter", "write one ESN a line")
     from_s = utc_second(from_, "--from") if from_ else BEGIN
     to_s = utc_second(to, "--to") if to else MAX_SECOND
     chosen = Selection(named or None, from_s, to_s, place)
