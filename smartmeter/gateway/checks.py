@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
+from smartmeter.comms.bearer import ip_address
 from smartmeter.comms.tls import TlsFiles, client_tls
 from smartmeter.gateway.bearer_checks import (
     check_bearer,
@@ -43,13 +44,23 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
         told = "one runs with these settings: its mains sense, ports and meters are not tried"
         return [*found, Finding("gateway", False, told, "ask it: smartmeter gateway status")]
     found += _mains(settings)
-    if settings.metrics is not None and (fault := listen_fault(*settings.metrics)):
-        subject = f"metrics {shown(*settings.metrics)}"
-        found.append(Finding(subject, True, fault, "choose another address"))
+    found += _metrics(settings)
     if ask_meters:
         for seat in settings.seats:
             found += check_meter(seat)
     return found
+
+
+def _metrics(settings: GatewaySettings) -> Iterator[Finding]:
+    place = settings.metrics
+    if place is None:
+        return
+    fault = listen_fault(*place)
+    for bearer in settings.bearers:
+        if bearer.address.startswith("listen:") and ip_address(bearer.address) == place:
+            fault = f"is that of {bearer.address}"
+    if fault:
+        yield Finding(f"metrics {shown(*place)}", True, fault, "choose another address")
 
 
 def _mains(settings: GatewaySettings) -> Iterator[Finding]:

@@ -318,6 +318,10 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
         "of other readings": {"csv": {"file": '"{folder}/old.csv"'}},
         "is no socket": {"gateway": WORKS["gateway"] | {"socket": files["octets"]}},
         "cannot listen there": {"gateway": WORKS["gateway"] | {"metrics": '"192.0.2.1:9118"'}},
+        "is that of listen:127.0.0.1:9118": {
+            "gateway": WORKS["gateway"] | {"metrics": '"127.0.0.1:9118"'},
+            "[tms]": {"address": '"listen:127.0.0.1:9118"'},
+        },
         "cannot be made": {"gateway": {"data": '"{folder}/octets/data"'}},
         "No such file": {"gateway": {"data": '"{folder}/astray"'}},
         "TLS file": {"[tms]": {"address": '"tls:127.0.0.1:1"', "tls_ca": files["octets"]}},
