@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.log_line import log_line
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.carrier import Bell, Carrier, carrying
@@ -73,6 +74,8 @@ def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def gathered(**given: Any) -> None:
         reached_by = CarrierOptions(**{name: given.pop(name) for name in names})
+        if reached_by.mqtt is None:
+            refuse_given(("mqtt_user",), "is the log-in at a broker: give --mqtt, too")
         reached_by.check()
         verb(reached_by=reached_by, **given)
 

@@ -21,8 +21,10 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import replacing
 from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.logon import (
     call_conversation,
+    is_call,
     is_network,
     logon_options,
     logon_settings,
@@ -116,6 +118,8 @@ def command(
     network = NetworkOptions.of(rest)
     network.check(port)
     refuse_power(port, rts, dtr)
+    if is_network(port) or is_call(port):
+        refuse_given(("no_bauds",), f"is of a line: {port} has no speed to ask for")
     settings = logon_settings(**rest)
     way: _Way
     if is_network(port):

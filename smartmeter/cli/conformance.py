@@ -27,9 +27,10 @@ from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
+from smartmeter.cli.given import refuse_given, refuse_others
 from smartmeter.cli.journal import FileJournal, journal_of
 from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
-from smartmeter.cli.meter_line import NetworkOptions
+from smartmeter.cli.meter_line import NetworkOptions, refuse_power
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.tls import dialling_tls_options
 from smartmeter.cli.whole_file import save_whole
@@ -84,8 +85,7 @@ _REPORTS = {"json_file": Report.to_json, "junit_file": to_junit, "html_file": to
 @click.option("--user-id", default=0, show_default=True, help="c1222: of the password.")
 @power_options
 @click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
-@click.pass_context
-def command(context: click.Context, /, port: str | None, **options: Any) -> int:
+def command(port: str | None, **options: Any) -> int:
     """Test the C12.18 device at PORT, and tell what is wrong with a minimal transcript.
 
     With c1222://HOST[:PORT]/APTITLE it is a node of C12.22, with checks of its own.
@@ -96,6 +96,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     SMARTMETER_MASTER_PASSWORD (writing).  Exit status 1 only for a violation:
     a rule on which two independent sources agree.
     """
+    _refuse_what_does_nothing(port or "", options)
     if options["diff_files"]:
         return _compare(*options["diff_files"])
     if options["budget"] is not None and not isfinite(options["budget"]):
@@ -107,7 +108,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     network = NetworkOptions.of(options)
     network.check(port or "")
     if port is not None and is_network(port):
-        return _on_network(context, port, network, options)
+        return _on_network(port, network, options)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:
@@ -134,14 +135,29 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         bench.tester.line.close()
 
 
-def _on_network(
-    context: click.Context, port: str, network: NetworkOptions, options: dict[str, Any]
-) -> int:
+def _refuse_what_does_nothing(port: str, options: dict[str, Any]) -> None:
+    """Refuse options that have no part in what is asked for."""
+    if options["diff_files"]:
+        refuse_others(("diff_files",), "has no part in --diff, which compares two reports")
+    if options["plan_only"]:
+        refuse_given((*_REPORTS, "replay_file"), "is of a run, and --plan runs nothing")
+    if options["replay_file"]:
+        others = (*_REPORTS, "groups", "names", "budget", "seed", "waiver_file")
+        refuse_given(others, "has no part in --replay, which runs again what failed")
+    if is_network(port):
+        return
+    refuse_given(("user_id",), "is for c1222://HOST[:PORT]/APTITLE")
+    refuse_power(port, options["rts"], options["dtr"])
+    if not any(options[f"allow_{each.value}"] for each in Permit):
+        refuse_given(("yes_serial",), "goes with --allow-...: nothing else asks for it")
+
+
+def _on_network(port: str, network: NetworkOptions, options: dict[str, Any]) -> int:
     """Run the checks of C12.22, and write the reports."""
     from protocols.transports.network_name import parse_name
     from smartmeter.cli import conformance_network as network_run
 
-    network_run.refuse_options(context)
+    refuse_given(network_run.NOT_HERE, "is for a line, not for c1222://…")
     checks = network_run.chosen_checks(options["names"], options["allow_attacks"])
     if options["plan_only"]:
         parse_name(port)

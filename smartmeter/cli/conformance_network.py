@@ -27,14 +27,6 @@ NOT_HERE = (
 )
 
 
-def refuse_options(context: click.Context) -> None:
-    """Refuse what is for a line only."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in NOT_HERE and source is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} is for a line, not for c1222://…")
-
-
 def chosen_checks(names: tuple[str, ...], attacks: bool) -> list[NetworkCheck]:
     """Give the checks that are wanted and allowed."""
     if unknown := set(names) - {one.name for one in NETWORK_CHECKS}:

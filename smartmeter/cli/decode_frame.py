@@ -10,6 +10,7 @@ import click
 from ansi_tables.rendering import text_shown
 from smartmeter.cli.file_name import FILE_OR_INPUT, FILE_THERE
 from smartmeter.cli.frame_error import FrameError
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.image_file import octets_of
 
 #: Options that say what an APDU of C12.22 does not say itself.
@@ -59,6 +60,7 @@ def frame(
     if (pcap is None) == (not hex_octets):
         raise click.UsageError("give the frame as HEX, or --pcap FILE")
     if pcap is not None:
+        refuse_given(("protocol",), "is of HEX: in a capture each frame tells its own")
         return _capture(pcap, context, as_json)
     octets = octets_of("".join(hex_octets))
     shown: dict[str, Any]

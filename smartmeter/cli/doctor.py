@@ -6,18 +6,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from protocols.transports.modem_port import call_name
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.finding import Finding
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.logon import is_call
 from smartmeter.cli.meter_line import MeterLine, remote_options
 from smartmeter.version import VERSION
@@ -176,7 +176,7 @@ def command(port: str | None, as_json: bool, **line: Any) -> int:
     PORT is what `smartmeter read` takes, c1222://HOST[:PORT]/APTITLE too.
     """
     if port is None:
-        _refuse_given(line)
+        refuse_given((*line, "pcap"), "is for a meter: name its PORT, too")
     system = f"{VERSION} on Python {sys.version.split()[0]}, {sys.platform}"
     findings = [Finding("smartmeter", True, system)]
     findings += look_at_dependencies()
@@ -190,11 +190,3 @@ def command(port: str | None, as_json: bool, **line: Any) -> int:
             if finding.remedy:
                 click.echo(f"      -> {finding.remedy}")
     return 0 if all(finding.well for finding in findings) else 1
-
-
-def _refuse_given(line: Iterable[str]) -> None:
-    """Refuse the options of a line where no port is named that they could be for."""
-    context = click.get_current_context()
-    for name in line:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for a meter: name its PORT, too")

@@ -12,6 +12,7 @@ import click
 from protocols.transports.capture import active
 from smartmeter.cli.file_name import file_option
 from smartmeter.cli.fleet_serve import serve
+from smartmeter.cli.given import refuse_given, refuse_others
 from smartmeter.cli.terminal import CountedProgress
 from smartmeter.cli.text_file import open_to_write
 from smartmeter.network.link import LinkSettings
@@ -66,12 +67,15 @@ def command(
 ) -> None:
     """Run meters, modules, network and TMS in virtual time, with the seed's own faults."""
     if context.invoked_subcommand is not None:
+        refuse_others(("pcap",), "is not for serve, whose options follow it")
         return
     from smartmeter.cli.demo import sentence
     from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
 
     if backhaul and not relays:
         raise click.UsageError("--backhaul: there are no relays; give --relays")
+    if dot is not None:
+        refuse_given(("as_json", "trace", "pcap"), "is of a run, and --dot runs nothing")
     settings = FleetSettings(meters, days, seed, faults=not quiet, relays=relays)
     settings = replace(
         settings,

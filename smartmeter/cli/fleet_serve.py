@@ -17,6 +17,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import write_new
 from smartmeter.cli.file_name import NAME, file_option, folder_option
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
@@ -116,6 +117,10 @@ def serve(
     from smartmeter.simulation.plain_meter import Registering
     from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 
+    if plain:
+        refuse_given(("template",), "is for SSI modules, which --plain leaves out")
+    else:
+        refuse_given(("register", "notify"), "is for plain meters: give --plain, too")
     files = tls_files(**tls, dialled=(connect,), listens=listen is not None)
     node_title("--host-title", host_title)
     profile_named(profile, seed)

@@ -53,6 +53,8 @@ def logon_settings(
     """Give the logon that the options ask for."""
     if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
         raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
+    if ask_password and password_file is not None:
+        raise click.UsageError("give one of --ask-password and --password-file")
     password = _password(password_file, ask_password)
     if password is not None and len(password) > PASSWORD_OCTETS:
         fault = f"has {len(password)} octets, and a meter takes {PASSWORD_OCTETS}"

@@ -18,6 +18,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE_THERE, file_option, folder_option
+from smartmeter.cli.given import refuse_given
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.served_meters import Served, ServedOptions, on_telephone, served_meter
@@ -29,8 +30,6 @@ from smartmeter.simulation.scenario import Scenario
 MAX_COUNT = 1000
 #: With it a serial number of the last of them fits into 16 characters.
 MAX_SEED = 10**14 - MAX_COUNT
-#: The profile of a simulated meter that nothing is said of.
-PLAIN = "residential"
 MAX_SCENARIO_OCTETS = 8 << 20
 #: How long a scenario sleeps at most before it looks at the clock again.
 MAX_SLEEP_S = 0.2
@@ -55,7 +54,7 @@ command.add_command(show)
 @file_option("--image", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
-@click.option("--profile", default=PLAIN, show_default=True, help="A kind of device.")
+@click.option("--profile", default="residential", show_default=True, help="A kind of device.")
 @click.option(
     "--seed",
     default=1,
@@ -111,12 +110,15 @@ def serve(
         raise click.UsageError(f"--count is 1 to {MAX_COUNT}, and 1 on a serial line")
     if live and image is None:
         raise click.UsageError("--live goes with --image FILE; a simulated meter is always live")
-    own = scenario, interval, state, serial_number or None, None if profile == PLAIN else profile
-    if image is not None and any(each is not None for each in own):
-        raise click.UsageError(
-            "--profile, --serial-number, --interval, --state and --scenario are for simulated"
-            " meters, not for --image FILE"
-        )
+    if image is not None:
+        own = ("profile", "serial_number", "interval", "state", "scenario")
+        refuse_given(own, "is for simulated meters, not for --image FILE")
+        if not live:
+            refuse_given(
+                ("clock", "seed"), "moves nothing in a meter that stands: give --live, too"
+            )
+    if modem is None:
+        refuse_given(("identity",), "is of calls: give --modem, too")
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     try:

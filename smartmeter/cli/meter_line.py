@@ -19,6 +19,7 @@ from protocols.transports.pump import MeterPort
 from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.logon import (
     call_conversation,
+    is_call,
     is_network,
     logon_options,
     logon_settings,
@@ -145,8 +146,8 @@ def line_options(verb: _Verb) -> _Verb:
 
 
 def refuse_power(port: str, rts: bool, dtr: bool) -> None:
-    """Refuse modem lines for a meter on the network."""
-    if is_network(port) and (dtr or not rts):
+    """Refuse modem lines where there are none."""
+    if (is_network(port) or port.startswith(("sim:", "tcp:"))) and (dtr or not rts):
         raise click.UsageError(f"{port} has no line: leave --rts and --dtr out")
 
 
@@ -171,6 +172,8 @@ class MeterLine:
         self.network = NetworkOptions.of(rest)
         if self.is_network and (baud or assume or strict or rest["user"]):
             raise click.UsageError(f"{port} has no line: leave speeds, quirks, --user out")
+        if is_call(port) and (baud or assume or strict):
+            raise click.UsageError(f"{port} is a call: leave speeds and quirks out")
         refuse_power(port, rts, dtr)
         self.network.check(port)
         #: What every opened port is put into, such as a recording.

@@ -10,6 +10,7 @@ import click
 
 from protocols.transports.pump import MeterPort
 from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
+from smartmeter.cli.meter_line import refuse_power
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.read import read_tables
 from smartmeter.meter.display import LISTS, TABLES, Screen, screens
@@ -41,6 +42,7 @@ def show(port: str, which: str, as_json: bool, rts: bool, dtr: bool, **logon: An
 
     PORT is what `read` takes, but for a meter on the network; left out, it is a simulated meter.
     """
+    refuse_power(port, rts, dtr)
     settings = logon_settings(**logon)
     if settings.password is None and port.startswith("sim:"):
         settings = replace(settings, password=SIMULATED_PASSWORD)

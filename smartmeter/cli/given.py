@@ -1,0 +1,31 @@
+"""Options that would have no effect beside others are refused, and not passed over.
+
+Whoever gives one must not believe that it did something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import click
+from click.core import ParameterSource
+
+
+def refuse_given(names: Iterable[str], why: str) -> None:
+    """Raise click.UsageError for the first of a verb's parameters that was given.
+
+    ``why`` goes on behind its name: what it is for, and what would help.
+    """
+    context = click.get_current_context()
+    named = {one.name: one for one in context.command.params}
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            one = named[name]
+            shown = one.opts[0] if isinstance(one, click.Option) else one.human_readable_name
+            raise click.UsageError(f"{shown} {why}")
+
+
+def refuse_others(kept: Collection[str], why: str) -> None:
+    """Do the same for all parameters of a verb but some."""
+    every = (one.name or "" for one in click.get_current_context().command.params)
+    refuse_given((name for name in every if name not in kept), why)
