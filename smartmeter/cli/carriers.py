@@ -14,6 +14,7 @@ import click
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.given import refuse_given
 from smartmeter.cli.log_line import log_line
+from smartmeter.cli.packages import need
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.listener import Listener
@@ -58,6 +59,7 @@ class CarrierOptions:
                 fault = f"{self.mqtt!r:.80} is no broker"
                 raise SettingsError("--mqtt", fault, "write mqtt:HOST:PORT")
             broker_address(self.mqtt)
+            need("aiomqtt")
         for option, port in (("--sms", self.sms), ("--modem", self.modem)):
             if port is not None and port.startswith("/") and not os.path.exists(port):
                 fault = f"{port} is not there"

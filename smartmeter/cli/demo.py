@@ -12,6 +12,7 @@ import click
 
 from smartmeter.cli.file_name import folder_option
 from smartmeter.cli.given import refuse_given
+from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.simulation.count import Count
@@ -68,6 +69,8 @@ def command(
         raise click.UsageError("--headless needs --duration SECONDS")
     if headless:
         refuse_given(("port",), "is of the page, which --headless leaves out")
+    else:
+        need(*PAGE)
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
     if (folder / FILE_NAME).exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")

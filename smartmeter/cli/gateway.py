@@ -18,6 +18,7 @@ from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
+from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.state_folder import claim, claim_file
 
@@ -61,6 +62,8 @@ def run(name: str, clock: str, page: str | None) -> None:
             return
     from smartmeter.gateway.hindrances import refuse_hindrances
 
+    if page is not None:
+        need(*PAGE)
     refuse_hindrances(settings, place)
     claim(settings.data)
     for seat in settings.seats:

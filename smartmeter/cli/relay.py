@@ -16,6 +16,7 @@ from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, te
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
+from smartmeter.cli.packages import need
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
@@ -74,6 +75,8 @@ def run(
     has no connection is reached at the address that it registered, or woken.
     """
     _refuse_halves(upstream, master, data, keys, wake, reached_by)
+    if metrics is not None:
+        need("prometheus_client")
     from smartmeter.base.title import node_title
     from smartmeter.comms.bearers import check_address
     from smartmeter.comms.relay_host import RelayHost

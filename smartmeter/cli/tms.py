@@ -28,6 +28,7 @@ from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, te
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
+from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
@@ -102,6 +103,7 @@ def run(
     **tls: str | None,
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
+    need("prometheus_client", *(PAGE if web != "off" else ()))
     settings = _Settings(
         Path(data),
         listening_place("--listen", listen, "127.0.0.1:1153"),

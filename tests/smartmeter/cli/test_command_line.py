@@ -68,6 +68,26 @@ def test_what_brings_all_that_a_verb_wants_is_named_at_once(
     assert _missing(module, line.split()).endswith(f'pip install "smartmeter[{extra}]"')
 
 
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("tms run --data FOLDER", "nicegui"),
+        ("tms run --data FOLDER --web off", "prometheus_client"),
+        ("tms run --data FOLDER --web off --mqtt mqtt:127.0.0.1:1", "aiomqtt"),
+        ("relay run --master .7 --data FOLDER --metrics 127.0.0.1:0", "prometheus_client"),
+        ("demo --data FOLDER", "argon2"),
+    ],
+)
+def test_a_missing_package_is_told_before_a_folder_is_made(
+    line: str, package: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    words = [str(folder) if word == "FOLDER" else word for word in line.split()]
+    done = _run(*words, without=package)
+    assert done.returncode == 1 and f"{package} is not installed; pip install" in done.stderr
+    assert done.stderr.count("\n") == 1 and not folder.exists()
+
+
 def test_the_bench_of_an_optical_port_needs_nothing_of_the_network() -> None:
     done = _run("conformance", "--plan", "--check", "D07", without="cryptography")
     assert done.returncode == 0 and done.stdout.startswith("D07 "), done.stderr

@@ -380,6 +380,17 @@ def test_what_keeps_a_gateway_from_starting_is_told_before_anything_is_made(
     assert not (tmp_path / "data").exists() and not done.output
 
 
+def test_a_page_without_its_packages_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = settings_file(tmp_path, WORKS | {"gateway": {"data": '"{folder}/data"'}})
+    monkeypatch.setitem(sys.modules, "nicegui", None)
+    line = ("gateway", "run", "--settings", str(path), "--with-tms", "127.0.0.1:0")
+    done = CliRunner().invoke(group, line)
+    assert isinstance(done.exception, ModuleNotFoundError) and done.exception.name == "nicegui"
+    assert not (tmp_path / "data").exists()
+
+
 def _filled(text: str, ports: dict[str, str]) -> str:
     for name, port in ports.items():
         text = text.replace(name, port)
