@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
@@ -40,7 +39,7 @@ from protocols.c1222.routes import Spoken
 from protocols.c1222.security import CLEAR
 from protocols.c1222.services import DEREGISTER, encode_service
 from protocols.c1222.shown_titles import shown_by
-from protocols.c1222.waiting import WaitingRoom
+from protocols.c1222.waiting import Message, WaitingRoom
 from protocols.c1222.ways import RelayOwner, Ways
 from protocols.machine import US_PER_S, earliest
 from protocols.psem.codes import ResponseCode
@@ -64,20 +63,6 @@ class RelaySettings:
     #: Groups' messages in that time; each may cost a message and an answer for every node.
     max_groups: int = 32
     max_apdu_octets: int = 32_767
-
-
-class _Message(NamedTuple):
-    """An APDU that is to go on, the path that it came by, and its octets."""
-
-    came: Hashable
-    apdu: Apdu
-    octets: bytes
-
-    @classmethod
-    def of(cls, asked: Asked) -> _Message:
-        """Give the request that an answer is waited for."""
-        octets = tlv(APDU_TAG, b"".join(asked.apdu.elements.values()))
-        return cls(asked.came, asked.apdu, octets)
 
 
 class Relay:
@@ -133,13 +118,13 @@ class Relay:
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
         # The answer to an asker without a title has no called title, and goes on all the same.
         if where is not Addressed.HERE or (apdu.is_response and apdu.called is None):
-            self._pass_on(_Message(path, apdu, octets), where, now_us)
+            self._pass_on(Message(path, apdu, octets), where, now_us)
         elif path != self.upstream and self._is_for_upstream(apdu):
-            self._forward_by(self.upstream, _Message(path, apdu, octets), now_us)
+            self._forward_by(self.upstream, Message(path, apdu, octets), now_us)
         else:
             self._deliver(path, octets, now_us)
 
-    def asked(self, event: RequestArrived) -> None:
+    def note_relay(self, event: RequestArrived) -> None:
         """Note where a relay may be: one whose way up is new asks who is here (``ask_above``)."""
         named = event.called is None and event.calling is not None
         if named and event.path != self.upstream and event.services[0][0] == IDENTIFY:
@@ -168,13 +153,13 @@ class Relay:
                 return False
         elif where is Addressed.HERE or (where.is_group and (apdu.is_response or apdu.is_segment)):
             return False
-        self._pass_on(_Message(path, apdu, octets), Addressed.ELSEWHERE, now_us)
+        self._pass_on(Message(path, apdu, octets), Addressed.ELSEWHERE, now_us)
         return True
 
     def path_failed(self, path: Hashable) -> None:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
         for asked in self._due.path_failed(path):
-            self._error(asked.came, asked.apdu, ResponseCode.netr)
+            self._error(asked, ResponseCode.netr)
         self._ways.forget_path(path)
         self.node.path_closed(path)
 
@@ -184,21 +169,21 @@ class Relay:
         A way that was known and brought no answer keeps its place until one has come by this one.
         """
         if not self._waiting.is_doubted(title):
-            self._ways.routes.learn(title.absolute, path, False, now_us)
-        self._go_on(title, path, now_us)
+            self._ways.routes.learn(title.absolute, path, now_us)
+        self._send_waiting(title, path, now_us)
 
     def way_lost(self, title: ApTitle) -> None:
         """A title that was looked for cannot be reached: whoever waits is told ``netr``."""
         for one in self._waiting.leave(title):
             if not one.went:  # the way that it went may still bring an answer
-                self._error(one.came, one.apdu, ResponseCode.netr)
+                self._error(one.message, ResponseCode.netr)
 
     def expire(self, now_us: int) -> None:
         """Tell ``nett`` where no answer came; forget what has lapsed."""
         self.node.expire(now_us)
         for one in self._waiting.overdue(now_us):
             if not one.went:
-                self._error(one.came, one.apdu, ResponseCode.nett)
+                self._error(one.message, ResponseCode.nett)
         if self.registrar is not None:
             self.registrar.expire(now_us)
             self._services.take_changes(None, now_us)
@@ -207,7 +192,7 @@ class Relay:
         for asked in self._due.overdue(now_us):
             # Who wanted to hear of failures only takes silence for success.
             if asked.apdu.response_control == ALWAYS:
-                self._error(asked.came, asked.apdu, ResponseCode.nett)
+                self._error(asked, ResponseCode.nett)
         self._groups.expire(now_us)
         self._ways.expire(now_us)
 
@@ -229,7 +214,7 @@ class Relay:
         changes, self._services.changes = self._services.changes, []
         return changes
 
-    def _pass_on(self, message: _Message, where: Addressed, now_us: int) -> None:
+    def _pass_on(self, message: Message, where: Addressed, now_us: int) -> None:
         """Send on what is for others, or for others too."""
         apdu = message.apdu
         if apdu.is_response:
@@ -237,11 +222,12 @@ class Relay:
         elif apdu.called is not None and is_group(apdu.called):
             self._spread(message, where, now_us)
         else:
-            self._forward(message, now_us)
+            self._route(message, now_us)
 
     # Requests.
 
-    def _forward(self, message: _Message, now_us: int) -> None:
+    def _route(self, message: Message, now_us: int) -> None:
+        """Choose the way of a request."""
         apdu, came = message.apdu, message.came
         assert apdu.called is not None
         # A piece of an answer bears no A4: it goes to whoever has asked its sender.
@@ -252,17 +238,18 @@ class Relay:
         way = self._ways.known(apdu.called, now_us)
         if way == came and self.upstream is not None:
             way = self.upstream  # it did not find its target there
-        if way is None and self._owner.seek(apdu.called):
-            if not self._waiting.take(came, apdu, message.octets, now_us):
-                self._error(came, apdu, ResponseCode.bsy)
-            return
-        way = self._ways.otherwise(apdu.called, came, now_us) if way is None else way
+        if way is None:
+            if self._owner.seek(apdu.called):
+                if not self._waiting.take(message, now_us):
+                    self._error(message, ResponseCode.bsy)
+                return
+            way = self._ways.otherwise(apdu.called, came, now_us)
         if way is None or way == came:
             self._look_below(message, now_us)
         else:
             self._forward_by(way, message, now_us)
 
-    def _look_below(self, message: _Message, now_us: int) -> None:
+    def _look_below(self, message: Message, now_us: int) -> None:
         """Ask the relays below, one after the other, for a node that must be somewhere.
 
         The way to a node of datagrams went with a connection, or with the memory of a start, of
@@ -280,7 +267,7 @@ class Relay:
         if relays:
             self._forward_by(relays[0], message, now_us, relays[1:])
         else:
-            self._error(came, apdu, ResponseCode.netr if is_registered else ResponseCode.uat)
+            self._error(message, ResponseCode.netr if is_registered else ResponseCode.uat)
 
     def _is_registered(self, title: ApTitle) -> bool:
         """Tell whether a title is on a list of registrations: its owner's, or the relay's own."""
@@ -303,14 +290,14 @@ class Relay:
     def _forward_by(
         self,
         way: Hashable,
-        message: _Message,
+        message: Message,
         now_us: int,
         others: tuple[Hashable, ...] | None = None,
     ) -> None:
         """Send a request on; ``others`` are where it goes in turn if nobody is known there."""
         apdu, came = message.apdu, message.came
         if not self._due.has_room(came):
-            self._error(came, apdu, ResponseCode.bsy)
+            self._error(message, ResponseCode.bsy)
             return
         if way == self.upstream:
             self._ways.heard(apdu.calling, came, now_us)
@@ -328,7 +315,7 @@ class Relay:
         for way in ways:
             self._send_on(way, message, now_us)
 
-    def _send_on(self, way: Hashable, message: _Message, now_us: int) -> None:
+    def _send_on(self, way: Hashable, message: Message, now_us: int) -> None:
         """Send a request to its next hop; one that traces its way gets our title."""
         if self.node.title is not None:
             octets = traced(message.apdu, message.octets, self.node.title)
@@ -343,35 +330,34 @@ class Relay:
         A node that has gone to another relay may have left a silent connection here, as may one
         that cannot say that its own is cut.
         """
-        message = _Message.of(asked)
+        message = _message_of(asked)
         called = asked.apdu.called
         if relays := list(filter(self._ways.is_relay, asked.next or ())):
             self._go_too(relays[0], message, now_us)
         elif self.upstream not in (None, asked.came):
             self._go_too(self.upstream, message, now_us)
         elif called is not None and self._owner.call(called):
-            self._waiting.take(asked.came, asked.apdu, message.octets, now_us, went=True)
+            self._waiting.take(message, now_us, went=True)
 
-    def _go_too(self, way: Hashable, message: _Message, now_us: int) -> None:
+    def _go_too(self, way: Hashable, message: Message, now_us: int) -> None:
         """Send a request another way too: the same octets, which a node serves once."""
         if self._due.goes_too(_key_of(message.apdu), message.came, way):
             self.counts["went another way too"] += 1
             self._send_on(way, message, now_us)
 
-    def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+    def _send_waiting(self, title: ApTitle, path: Hashable, now_us: int) -> None:
         """Send what waits for a title."""
         for one in self._waiting.leave(title):
-            message = _Message(one.came, one.apdu, one.octets)
             if one.went:
-                self._go_too(path, message, now_us)
-            elif one.came == path:
-                self._error(path, one.apdu, ResponseCode.netr)
+                self._go_too(path, one.message, now_us)
+            elif one.message.came == path:
+                self._error(one.message, ResponseCode.netr)
             else:
-                self._forward_by(path, message, now_us)
+                self._forward_by(path, one.message, now_us)
 
     # Answers.
 
-    def _return(self, answer: _Message, now_us: int) -> None:
+    def _return(self, answer: Message, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
         apdu, path = answer.apdu, answer.came
         if _is_own(self.node.title, apdu.calling):
@@ -390,7 +376,7 @@ class Relay:
         for asked in waiting:
             self._send(asked.came, answer, now_us)
             if belongs(asked) and path in asked.ways:
-                self._is_there(asked, answer, now_us)
+                self._found(asked, answer, now_us)
         if not waiting and not self._told_group(key, answer, now_us):
             self._return_by_title(answer, now_us)
 
@@ -399,14 +385,14 @@ class Relay:
         if looked := self._due.look_on(key, path, self._ways.is_relay):
             for asked, relay in looked:
                 if relay is not None:
-                    self._send_on(relay, _Message.of(asked), now_us)
+                    self._send_on(relay, _message_of(asked), now_us)
             return True
         if self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return True  # the first way may still bring the answer
         return False
 
-    def _return_by_title(self, answer: _Message, now_us: int) -> None:
+    def _return_by_title(self, answer: Message, now_us: int) -> None:
         """Send an answer that nobody is known to wait for to the title that it names."""
         called, way = answer.apdu.called, None
         if called is not None:
@@ -424,7 +410,7 @@ class Relay:
         first, second = (address[:-3] for address in addresses)
         return bool(first) and first == second
 
-    def _is_there(self, asked: Asked, answer: _Message, now_us: int) -> None:
+    def _found(self, asked: Asked, answer: Message, now_us: int) -> None:
         """A node has answered by the way by which it was looked for, or by the other one."""
         title, path = asked.apdu.called, answer.came
         if title is None:
@@ -438,14 +424,14 @@ class Relay:
         if asked.next is None and asked.too != self.upstream:
             self._owner.moved(title, asked.too)
 
-    def _learn(self, asked: Asked, answer: _Message, now_us: int) -> None:
+    def _learn(self, asked: Asked, answer: Message, now_us: int) -> None:
         """Learn the way to who asked, or that it has given its title up."""
         if self.upstream not in (None, answer.came):
             return  # two below us could speak for each other
         shown = shown_by(answer.apdu, asked)
         own = absolute(self.node.title)
         if shown is not None and own[: len(shown.title.absolute)] != shown.title.absolute:
-            self._learn_route(shown.title, asked.came, shown.proven, now_us, shown.spoken)
+            self._learn_route(shown.title, asked.came, now_us, shown.proven, shown.spoken)
         is_from_above = answer.came == self.upstream
         departed = departed_title(asked.apdu, answer.apdu) if is_from_above else None
         if departed is not None and self._ways.departed(departed, asked.came, now_us):
@@ -455,19 +441,19 @@ class Relay:
         self,
         title: ApTitle,
         path: Hashable,
-        proven: bool,
         now_us: int,
+        proven: bool = False,
         spoken: Spoken | None = None,
     ) -> None:
-        if not self._ways.routes.learn(title.absolute, path, proven, now_us, spoken):
+        if not self._ways.routes.learn(title.absolute, path, now_us, proven, spoken):
             self.counts["refused another's title"] += 1
         else:
             self._owner.learned(title, path)
-            self._go_on(title, path, now_us)
+            self._send_waiting(title, path, now_us)
 
     # Messages to many.
 
-    def _spread(self, message: _Message, where: Addressed, now_us: int) -> None:
+    def _spread(self, message: Message, where: Addressed, now_us: int) -> None:
         """Send a group's message to every path with members, once."""
         apdu, came = message.apdu, message.came
         assert apdu.called is not None
@@ -488,7 +474,7 @@ class Relay:
         for way in sorted(ways - {came}, key=repr):
             self._send(way, message, now_us)
 
-    def _told_group(self, key: Key, answer: _Message, now_us: int) -> bool:
+    def _told_group(self, key: Key, answer: Message, now_us: int) -> bool:
         """Bring an answer of one of many back to who asked them all."""
         askers = self._groups.askers(key, answer.came)
         for path in askers:
@@ -497,7 +483,7 @@ class Relay:
 
     # Out.
 
-    def _send(self, way: Hashable, message: _Message, now_us: int) -> None:
+    def _send(self, way: Hashable, message: Message, now_us: int) -> None:
         if not self._passages.allow(way, message.octets, now_us):
             self.counts["dropped in-a-circle"] += 1
             return
@@ -505,14 +491,16 @@ class Relay:
         urgent = (message.apdu.ae_qualifier or 0) & URGENT
         (self._urgent if urgent else self._out).append((way, message.octets))
 
-    def _error(self, path: Hashable, apdu: Apdu, code: ResponseCode) -> None:
+    def _error(self, asked: Message | Asked, code: ResponseCode) -> None:
         """Answer for a target that cannot be reached: titles swapped, in clear, if allowed."""
+        apdu = asked.apdu
         self.counts[f"answered {code.name}"] += 1
         if apdu.is_response or not may_answer(apdu):
             return
         own = self.node.locks.take_id()
         envelope = Envelope(own, apdu.calling, apdu.called, apdu.calling_invocation_id)
-        self._out.append((path, build_apdu(envelope, [bytes([code]) + gathered_titles(apdu)])))
+        item = bytes([code]) + gathered_titles(apdu)
+        self._out.append((asked.came, build_apdu(envelope, [item])))
 
     # The relay's own services.
 
@@ -520,7 +508,7 @@ class Relay:
         self.node.receive(path, octets, now_us)
         for event in self.node.events():
             if isinstance(event, RequestArrived):
-                self.asked(event)
+                self.note_relay(event)
                 items = [self._services.serve(event, service, now_us) for service in event.services]
                 if b"" not in items:
                     self.node.answer(event.token, items, now_us)
@@ -528,6 +516,12 @@ class Relay:
                     self.node.forget(event.token)
             elif isinstance(event, ResponseArrived) and path == self.upstream:
                 self._ways.answered_from_above(event.calling, now_us)
+
+
+def _message_of(asked: Asked) -> Message:
+    """Give the request that an answer is waited for."""
+    octets = tlv(APDU_TAG, b"".join(asked.apdu.elements.values()))
+    return Message(asked.came, asked.apdu, octets)
 
 
 def _key_of(apdu: Apdu) -> Key:

@@ -37,7 +37,7 @@ _OK = bytes([ResponseCode.ok])
 class RelayServices:
     """The services of one relay.
 
-    ``learn`` is told of a title, the path by which it registered, and that no key has proven it.
+    ``learn`` is told of a title and the path by which it registered.
     ``changes`` are those of the registrar's list that nobody has taken yet.
     """
 
@@ -47,7 +47,7 @@ class RelayServices:
         registrar: Registrar | None,
         ways: Ways,
         counts: Counter[str],
-        learn: Callable[[ApTitle, Hashable, bool, int], None],
+        learn: Callable[[ApTitle, Hashable, int], None],
         owner: RelayOwner,
     ) -> None:
         self._node, self._registrar, self._ways = node, registrar, ways
@@ -94,7 +94,7 @@ class RelayServices:
                 self._ways.routes.forget(change.entry.title.absolute)
             elif path is not None:
                 self._ways.routes.forget(change.entry.title.absolute)
-                self._learn(change.entry.title, path, False, now_us)
+                self._learn(change.entry.title, path, now_us)
             self._tell_hosts(change, now_us)
 
     def _tell_hosts(self, change: Change, now_us: int) -> None:

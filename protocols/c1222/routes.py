@@ -55,8 +55,8 @@ class RouteTable:
         self,
         title: _Title,
         path: Hashable,
-        proven: bool,
         now_us: int,
+        proven: bool = False,
         spoken: Spoken | None = None,
     ) -> bool:
         """Enter a way; False when one that was proven, or by a later answer, is against it."""
@@ -80,7 +80,7 @@ class RouteTable:
         """Enter a way that a title was only heard by, where none is known."""
         self.expire(now_us)
         if title not in self._routes:
-            self.learn(title, path, False, now_us)
+            self.learn(title, path, now_us)
 
     def way(self, title: _Title, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""

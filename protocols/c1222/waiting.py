@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.envelope import Apdu
@@ -14,13 +15,19 @@ WAIT_US = 90 * US_PER_S
 MAX_WAITING = 256
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """One message, and where it came from."""
+class Message(NamedTuple):
+    """An APDU that is to go on, the path that it came by, and its octets."""
 
     came: Hashable
     apdu: Apdu
     octets: bytes
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A message that waits, and until when."""
+
+    message: Message
     due_us: int
     #: It has gone a way already, by which no answer came.
     went: bool
@@ -28,7 +35,7 @@ class Waiting:
     @property
     def title(self) -> tuple[int, ...]:
         """Give where it is to go."""
-        return absolute(self.apdu.called)
+        return absolute(self.message.apdu.called)
 
 
 class WaitingRoom:
@@ -37,15 +44,13 @@ class WaitingRoom:
     def __init__(self) -> None:
         self._waiting: list[Waiting] = []
 
-    def take(
-        self, came: Hashable, apdu: Apdu, octets: bytes, now_us: int, went: bool = False
-    ) -> bool:
+    def take(self, message: Message, now_us: int, went: bool = False) -> bool:
         """Let a message wait, a repeated one once; False when there is no room."""
-        if any(one.octets == octets and one.came == came for one in self._waiting):
+        if any(one.message == message for one in self._waiting):
             return True
         if len(self._waiting) >= MAX_WAITING:
             return False
-        self._waiting.append(Waiting(came, apdu, octets, now_us + WAIT_US, went))
+        self._waiting.append(Waiting(message, now_us + WAIT_US, went))
         return True
 
     def is_doubted(self, title: ApTitle) -> bool:

@@ -119,7 +119,7 @@ class Ways:
     def answered_from_above(self, title: ApTitle | None, now_us: int) -> None:
         """A title has answered from upstream."""
         if title is not None and not self.is_above(title, now_us):
-            self._above.learn(title.absolute, self._upstream, False, now_us)
+            self._above.learn(title.absolute, self._upstream, now_us)
 
     def moved(self, title: ApTitle, before: Hashable, path: Hashable, now_us: int) -> None:
         """A title has answered by another way than it was known by.
@@ -132,7 +132,7 @@ class Ways:
         if path == self._upstream:
             self._heard.hear(title.absolute, before, now_us)
         else:
-            self.routes.learn(title.absolute, path, False, now_us)
+            self.routes.learn(title.absolute, path, now_us)
 
     def departed(self, title: ApTitle, path: Hashable, now_us: int) -> bool:
         """A title was given up by who is at a path; False where it was not known there."""

@@ -293,7 +293,7 @@ class Collector:
         return self.relay.forward(*self._current, now_us)
 
     def _take(self, event: RequestArrived, now_us: int) -> None:
-        self.relay.asked(event)
+        self.relay.note_relay(event)
         if event.group and self._current is not None:
             self.relay.forward(*self._current, now_us)
         # Clients put security first in every message; the key has said all that counts here.

@@ -402,7 +402,7 @@ def test_nothing_goes_back_to_who_sent_it() -> None:
 def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
     relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
     accomplice = ApTitle.parse(".7.66")
-    relay._learn_route(accomplice, "accomplice", True, NOW_US)
+    relay.way_found(accomplice, "accomplice", NOW_US)
     relay.receive("thief", request([READ_1], 7, lock(), calling=MASTER, called=accomplice), NOW_US)
     [(path, asked)] = relay.outgoing()
     assert path == "accomplice"
@@ -550,7 +550,7 @@ def test_a_meters_own_requests_are_events_of_its_node() -> None:
     chain = Chain()
     chain.register()
     number = chain.meter.server.node.request([READ_1], HOST, "first", NOW_US)
-    chain.master._learn_route(HOST, "host", True, NOW_US)
+    chain.master.way_found(HOST, "host", NOW_US)
     chain.settle()
     [event] = chain.host.events()
     assert isinstance(event, RequestArrived) and event.calling == METER
