@@ -16,6 +16,8 @@ from smartmeter.tms.store.sqlite import Store
 
 #: A look at all meters, and the next.
 ROUND_S = 6 * 3600
+#: How many meters are looked at for what time it is, and how lately they must have told it.
+MAX_ASKED, RECENT_S = 99, 2 * DAY_S
 #: The pause after a step: so many times as long as it took, and so many seconds at least.
 PAUSE_FACTOR, PAUSE_S = 4, 0.02
 
@@ -27,13 +29,14 @@ def steps(
 ) -> Generator[Step, int | bool | None, None]:
     """Give the steps that drop what is older than so many days, of all meters.
 
-    ``a_day_at_most``: of each meter no more than the day of its oldest report.
-    A clock that is ahead by years drops nothing: no SmartMeter was heard under it, as none is
-    believed by it.
+    ``a_day_at_most``: of each meter no more than the day of its oldest report.  Else a clock that
+    is ahead by years drops nothing where meters tell intervals: these have the meters' own times.
     """
     newest_s = store.number("SELECT max(heard_s) FROM meters")
     if newest_s:
         utc_s = min(utc_s, newest_s)
+    if newest_s and not a_day_at_most:
+        utc_s = min(utc_s, _told_s(store, newest_s))
     for esn in _meters(store):
         before_s = utc_s - keep_days * DAY_S
         if a_day_at_most:
@@ -52,6 +55,24 @@ def steps(
                     )
         while (yield partial(prune_others, esn=esn, before_s=before_s)):
             pass
+
+
+def _told_s(store: Store, newest_s: int) -> int:
+    """Give what time it is by the newest intervals of those heard last, or ``newest_s``.
+
+    Modules take the TMS's time over, and are heard under a wrong one; their meters do not.
+    """
+    sql = "SELECT esn FROM meters WHERE heard_s>? ORDER BY heard_s DESC LIMIT ?"
+    ends_s = []
+    for row in store.read(sql, newest_s - RECENT_S, MAX_ASKED):
+        last = store.one(
+            "SELECT end_s, received_s FROM intervals WHERE esn=?"
+            " ORDER BY set_nbr DESC, ring_epoch DESC, sequence DESC LIMIT 1",
+            row["esn"],
+        )
+        if last is not None and last["end_s"] and last["received_s"] > newest_s - RECENT_S:
+            ends_s.append(last["end_s"])
+    return sorted(ends_s)[len(ends_s) // 2] if ends_s else newest_s
 
 
 def _meters(store: Store) -> Iterator[str]:

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.tasks import DAY_S
+from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
 from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.simulation.swarm import DAY_US
 from smartmeter.tms.retention import steps
 from smartmeter.tms.store import pruning
 from smartmeter.tms.store.interval_rows import store_intervals
@@ -83,6 +85,37 @@ def test_a_clock_that_is_ahead_by_years_drops_nothing(store: Store) -> None:
     store.write_now(lambda c: c.execute("UPDATE intervals SET received_s=end_s").rowcount)
     prune(store, now_s=NOW_S + 7000 * DAY_S)
     assert held(store) == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+def test_a_clock_that_is_ahead_by_years_drops_nothing_though_modules_take_it_over() -> None:
+    fleet = Fleet(FleetSettings(3, 1, 1, faults=False))
+    fleet.run(DAY_US)
+    fleet._calendar.set(EPOCH_US + 400 * DAY_US, fleet.now_us)
+    fleet.run(fleet.now_us + DAY_US // 2)
+    ahead_s = fleet.head_end.utc_s
+    assert fleet.store.number("SELECT min(heard_s) FROM meters") > ahead_s - 7200, "by that time"
+    before = held(fleet.store), fleet.store.number("SELECT count(*) FROM reports")
+    prune(fleet.store, now_s=ahead_s)
+    assert (held(fleet.store), fleet.store.number("SELECT count(*) FROM reports")) == before
+
+
+def test_one_clock_of_many_that_is_wrong_keeps_nothing_longer_and_drops_nothing(
+    store: Store,
+) -> None:
+    sql = "INSERT INTO meters (esn, title, heard_s) VALUES (?, ?, ?)"
+    for number, end_s in enumerate((NOW_S, NOW_S, NOW_S, days_ago(5000), days_ago(-5000)), 1):
+        row = f"SM{number}", f".7.{number}", NOW_S
+        store.write_now(lambda c, row=row: c.execute(sql, row).rowcount)
+        value = part(5, [end_s])
+        store.write_now(lambda c, r=row, v=value: store_intervals(c, r[0], v, "report", NOW_S))
+    keep(store, part(0, [days_ago(40), days_ago(20)]), days_ago(40))
+    store.write_now(lambda c: c.execute("UPDATE intervals SET received_s=end_s").rowcount)
+    store.write_now(
+        lambda c: c.execute(f"UPDATE intervals SET received_s={NOW_S} WHERE sequence=5")
+    )
+    prune(store)
+    rows = store.read("SELECT sequence FROM intervals WHERE esn='SM1'")
+    assert [row[0] for row in rows] == [1, 5]
 
 
 @settings(max_examples=40)
