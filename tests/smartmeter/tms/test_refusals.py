@@ -6,9 +6,11 @@ import pytest
 
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
+from smartmeter.base.tasks import DAY_S
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.refusals import MAX_KINDS, Refusals
+from smartmeter.tms.store.records import store_security_event
 from smartmeter.tms.template import make_template
 
 
@@ -89,3 +91,11 @@ def test_more_kinds_than_are_told_apart_count_as_of_nobody() -> None:
     events, unknown = _stored(refusals)
     assert len(unknown) == MAX_KINDS and unknown[".7.0"] == 2
     assert events["", "of many titles"] == 5
+
+
+def test_what_is_refused_after_a_clock_was_set_back_is_not_told_as_of_years_ahead() -> None:
+    store, ahead_s = MemoryStore(), 400 * DAY_S
+    for time_s in (ahead_s, 1000, 2000):
+        store.write_now(lambda c, at_s=time_s: store_security_event(c, at_s, ".7.1", "old-key", 1))
+    rows = store.read("SELECT time_s, count FROM security_events ORDER BY id")
+    assert [tuple(row) for row in rows] == [(ahead_s, 1), (1000, 2)]
