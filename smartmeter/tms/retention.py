@@ -35,8 +35,8 @@ def steps(
     newest_s = store.number("SELECT max(heard_s) FROM meters")
     if newest_s:
         utc_s = min(utc_s, newest_s)
-    if newest_s and not a_day_at_most:
-        utc_s = min(utc_s, _told_s(store, newest_s))
+    if not a_day_at_most:
+        utc_s = _told_s(store, utc_s)
     for esn in _meters(store):
         before_s = utc_s - keep_days * DAY_S
         if a_day_at_most:
@@ -57,22 +57,24 @@ def steps(
             pass
 
 
-def _told_s(store: Store, newest_s: int) -> int:
-    """Give what time it is by the newest intervals of those heard last, or ``newest_s``.
+def _told_s(store: Store, utc_s: int) -> int:
+    """Give what time it is by the newest intervals of those heard last, ``utc_s`` at most.
 
     Modules take the TMS's time over, and are heard under a wrong one; their meters do not.
     """
-    sql = "SELECT esn FROM meters WHERE heard_s>? ORDER BY heard_s DESC LIMIT ?"
+    # Who was heard last by a clock that has been set back since tells nothing of now.
+    lately = range(utc_s - RECENT_S, utc_s + 1)
+    sql = "SELECT esn FROM meters WHERE heard_s BETWEEN ? AND ? ORDER BY heard_s DESC LIMIT ?"
     ends_s = []
-    for row in store.read(sql, newest_s - RECENT_S, MAX_ASKED):
+    for row in store.read(sql, lately[0], utc_s, MAX_ASKED):
         last = store.one(
             "SELECT end_s, received_s FROM intervals WHERE esn=?"
             " ORDER BY set_nbr DESC, ring_epoch DESC, sequence DESC LIMIT 1",
             row["esn"],
         )
-        if last is not None and last["end_s"] and last["received_s"] > newest_s - RECENT_S:
+        if last is not None and last["end_s"] and last["received_s"] in lately:
             ends_s.append(last["end_s"])
-    return sorted(ends_s)[len(ends_s) // 2] if ends_s else newest_s
+    return min(utc_s, sorted(ends_s)[len(ends_s) // 2]) if ends_s else utc_s
 
 
 def _meters(store: Store) -> Iterator[str]:

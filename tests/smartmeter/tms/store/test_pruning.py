@@ -118,6 +118,20 @@ def test_one_clock_of_many_that_is_wrong_keeps_nothing_longer_and_drops_nothing(
     assert [row[0] for row in rows] == [1, 5]
 
 
+def test_who_was_heard_last_by_a_clock_that_was_ahead_keeps_nothing_longer(store: Store) -> None:
+    sql = "INSERT INTO meters (esn, title, heard_s) VALUES (?, ?, ?)"
+    for number, heard_s in ((1, NOW_S), (2, days_ago(-5000))):
+        row = f"SM{number}", f".7.{number}", heard_s
+        store.write_now(lambda c, row=row: c.execute(sql, row).rowcount)
+    last = part(0, [days_ago(400)])
+    store.write_now(lambda c: store_intervals(c, "SM2", last, "report", days_ago(-5000)))
+    keep(store, part(0, [days_ago(40)]), days_ago(40))
+    keep(store, part(1, [NOW_S]), NOW_S)
+    prune(store)
+    rows = store.read("SELECT sequence FROM intervals WHERE esn='SM1'")
+    assert [row[0] for row in rows] == [1]
+
+
 @settings(max_examples=40)
 @given(NUMBERS)
 def test_ranges_hold_just_the_numbers_that_were_noted(batches: list[set[int]]) -> None:
