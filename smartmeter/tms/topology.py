@@ -97,10 +97,14 @@ def tree_of(graph: Topology) -> dict[str, Any]:
 
 
 def out_of_reach(graph: Topology) -> list[Place]:
-    """Give the meters to which there is no way now, or that say nothing on it."""
+    """Give the meters to which there is no way now, or that say nothing on it.
+
+    Those that were only shipped come last: many that wait in a store would hide who fell silent.
+    """
     linked = {way.lower for way in graph.ways.values()}
-    return [
+    lost = [
         one
         for one in graph.places.values()
         if one.kind == "meter" and (one.name not in linked or one.text in _SAYING_NOTHING)
     ]
+    return sorted(lost, key=lambda one: one.text == State.SHIPPED)

@@ -59,7 +59,8 @@ _CELLS = {
     **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: min(8rem, 24vw)"),
 }
 _CELLS["cause"] += "; grid-column: span 2"
-#: A table of more columns has no room on a phone: there its rows are stacked, names over values.
+#: A table of more columns, or with a cause among them, has no room on a phone: there its rows are
+#: stacked, names over values.
 MAX_BESIDE = 4
 #: Lines behind a chart, on light and on dark.
 GRID = "#8888884d"
@@ -325,7 +326,7 @@ def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:
 
 
 def _finish(drawn: ui.table, columns: list[tuple[str, str]], empty: str) -> None:
-    if len(columns) > MAX_BESIDE:
+    if len(columns) > MAX_BESIDE or "cause" in dict(columns):
         drawn.classes("stacked")
     drawn.add_slot("no-data", f'<div class="faint q-py-xs">{empty}</div>')
     for name in _ONE_LINE & {name for name, _ in columns}:

@@ -32,12 +32,13 @@ BUTTONS = (
 READING = (Kind.READ, Kind.PING)
 #: What only a module tells.
 MODULES_OWN = ("outages",)
-#: Title, columns and what is said of an empty one, by the name of its rows.
+#: Title, columns and what is said of an empty one, by the name of its rows; ``{daily}`` is what
+#: comes of it each day, a report or a poll.
 PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "registers": (
         "Registers",
         [("name", "Register"), ("value", "Value"), ("raw", "Raw")],
-        "None yet: press Read now, or wait for the daily report.",
+        "None yet: press Read now, or wait for the daily {daily}.",
     ),
     "schedules": (
         "Schedules",
@@ -52,7 +53,7 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     ),
     "messages": (
         "Messages",
-        [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
+        [("time", "Time"), ("number", "Nr"), ("reason", "Cause"), ("contents", "Carries")],
         "It has sent nothing yet.",
     ),
     "polls": (
@@ -70,7 +71,7 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "events": (
         "Events",
         [("time", "Time"), ("text", "Event"), ("user", "User"), ("argument", "Argument")],
-        "The daily report brings the meter's log.",
+        "The daily {daily} brings the meter's log.",
     ),
 }
 
@@ -123,18 +124,19 @@ def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
 
     ``came`` names the table of how its data came in.
     """
+    daily = "poll" if came == "polls" else "report"
     parts: dict[str, ui.table] = {}
     with ui.row().classes("w-full gap-4 items-start"):
         with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
             # A plain meter tells no outage: a list that is always empty would be a lie.
             for name in ("registers", "schedules", *(("outages",) if came != "polls" else ())):
-                parts[name] = _part(*PARTS[name])
+                parts[name] = _part(name, daily)
         with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
             with card("Identity"):
                 identity = ui.grid(columns="auto minmax(0, 1fr)").classes("w-full gap-x-4 gap-y-1")
-            parts["work"] = _part(*PARTS["work"])
+            parts["work"] = _part("work", daily)
     for name in (came, "events"):
-        parts[name] = _part(*PARTS[name])
+        parts[name] = _part(name, daily)
     return parts, identity
 
 
@@ -160,7 +162,7 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
 def _messages(service: Service, esn: str) -> list[dict[str, Any]]:
     """Give the newest messages, each with why it was sent in words."""
     told = service.collected.messages(esn, 12)
-    return [{**one, "cause": one["cause"].lower().replace("_", " ")} for one in told]
+    return [{**one, "reason": one["cause"].lower().replace("_", " ")} for one in told]
 
 
 def _register_name(one: dict[str, Any]) -> str:
@@ -173,9 +175,10 @@ def _told(one: dict[str, Any]) -> str:
     return f"{one['value']}\N{NO-BREAK SPACE}{one['unit'].split()[0]}" if one["value"] else ""
 
 
-def _part(title: str, columns: list[tuple[str, str]], empty: str) -> ui.table:
+def _part(name: str, daily: str) -> ui.table:
+    title, columns, empty = PARTS[name]
     with card(title):
-        return table(columns, empty)
+        return table(columns, empty.format(daily=daily))
 
 
 def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:

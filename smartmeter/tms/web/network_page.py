@@ -34,8 +34,9 @@ TREE_SCRIPT = """
   const tree = paint(data.tree);
   element.$el.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
   element.chart.resize();
+  // The name of a relay or server whose one meter is the first stands above the topmost mark.
   element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
-    right: beside, top: '2%%', bottom: '2%%', initialTreeDepth: -1,
+    right: beside, top: 28, bottom: '2%%', initialTreeDepth: -1,
     symbolSize: 11, animation: false, roam: false,
     label: {position: 'top', align: 'center', distance: 8, color: ink,
       width: .7 * width, overflow: 'truncate'},

@@ -106,3 +106,10 @@ async def test_of_the_meters_that_are_drawn_none_out_of_reach_is_left_out(tms: T
     tms.import_shipment([Shipped(f"X{n:03}", f".8.{n}", bytes(16), "") for n in range(1, 600)])
     told = Service(tms).topology()
     assert len(told["out_of_reach"]) == MAX_METERS and told["left_out"] == 103
+
+
+async def test_who_is_only_shipped_hides_nobody_who_fell_silent(tms: TmsServer) -> None:
+    silent = "UPDATE meters SET state='silent' WHERE esn='SM000003'"
+    tms.store.write_now(lambda c: c.execute(silent))
+    lost = [one["esn"] for one in Service(tms).topology()["out_of_reach"]]
+    assert lost == ["SM000003", "SM000001", "SM000002", "SM000004"]

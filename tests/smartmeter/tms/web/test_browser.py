@@ -61,6 +61,20 @@ fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + argumen
 """
 
 
+#: Enters a plain meter at an address where nobody answers.
+IMPORT_PLAIN = """
+const lines = 'esn,address,user_id,password,model\\n' + arguments[0] + ',socket://127.0.0.1:1,2,,';
+fetch('/api/polled', {method: 'POST', body: lines});
+"""
+#: How far below the upper edge of its picture the topmost mark of the tree stands.
+TOPMOST = """
+const host = document.querySelector('.nicegui-echart');
+const tree = getElement(Number(host.id.slice(1))).chart.getModel().getSeriesByIndex(0);
+const data = tree.getData();
+const heights = [];
+for (let n = 0; n < data.count(); n += 1) heights.push(data.getItemLayout(n)?.y ?? Infinity);
+return tree.layoutInfo.y + Math.min(...heights);
+"""
 #: A cause may name a server, on whose name no line can be broken.
 LONG_CAUSE = """
 const cause = document.querySelector('h1')?.parentElement.querySelector('.faint');
@@ -74,6 +88,7 @@ return boxes.every(one => one.scrollWidth <= one.clientWidth);
 """
 #: The widest name that a SmartMeter may have.
 WIDEST = "W" * 16
+WIDEST_PLAIN = "W" * 15 + "P"
 #: In the list of all SmartMeters: from that of the late and silent before it rows come and go.
 FOCUS = """
 window.chosen = [...document.querySelectorAll('table')].at(-1).querySelector('td a');
@@ -255,6 +270,9 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     faults = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     # The only faults that the browser logs are the refused log-in and the meter that is not known.
     assert all(re.search("login.* 401|NOBODY.* 404", one["message"]) for one in faults), faults
+    browser.execute_script(IMPORT_PLAIN, WIDEST_PLAIN)
+    # A line of its name fits above the mark of the serial server.
+    wait(browser, lambda: browser.execute_script(TOPMOST) >= 26, "no name is cut off at the edge")
     browser.set_window_size(390, 844)
     scheme = {"name": "prefers-color-scheme", "value": "dark"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
@@ -262,6 +280,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         *(("network", "Out of reach"), ("work", "Unknown devices")),
         *(("meter/SM000001", "every 15 minutes"), ("", "All SmartMeters")),
         (f"meter/{WIDEST}", "It has sent nothing yet."),  # the street has no such house
+        *((f"meter/{WIDEST_PLAIN}", "the daily poll"), ("", "does not answer: socket")),
     ):
         browser.get(f"{address}{page}")
         wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
