@@ -45,6 +45,11 @@ def may_pass(error: sqlite3.Error) -> bool:
     return _code(error) in _PASSING
 
 
+def is_lock(error: sqlite3.Error) -> bool:
+    """Tell whether another program holds the database."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     """Give what is raised in the place of an error of SQLite."""
     if _code(error) in _DAMAGED:

@@ -34,6 +34,7 @@ from smartmeter.tms.store.faults import (
     damage_of,
     empty_log,
     foreign,
+    is_lock,
     may_pass,
     moved,
     overwritten,
@@ -108,6 +109,8 @@ class Store:
         self._queue: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
         #: Of the writing thread: what comes before all that waits.
         self._owed: list[_Entry] = []
+        #: Another program held it at the last change: when that has let go, ``fault`` is to say so.
+        self._is_locked = False
         #: What was asked for, and what counts now.
         self._patience_s, self._lock_timeout_s = lock_timeout_s, BUSY_TIMEOUT_S
         self._wait_for_locks(lock_timeout_s)
@@ -194,7 +197,8 @@ class Store:
         while not stopping:
             group: list[_Entry] = []
             try:
-                entry = self._queue.get(timeout=AGAIN_S if self._owed else None)
+                waits = self._owed or self._is_locked
+                entry = self._queue.get(timeout=AGAIN_S if waits else None)
                 while True:
                     if entry is _STOP:
                         stopping = True
@@ -205,7 +209,7 @@ class Store:
                     entry = self._queue.get_nowait()
             except queue.Empty:
                 pass
-            if group or self._owed:
+            if group or self._owed or self._is_locked:
                 self._go_on_with(group)
 
     def _go_on_with(self, group: list[_Entry]) -> None:
@@ -254,8 +258,10 @@ class Store:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._is_locked = is_lock(error)
             self._refuse(group, self._fault_of(error), may_pass(error))
             return
+        self._is_locked = False
         self._octets = os.fstat(self._file.fileno()).st_size
         self._wait_for_locks(self._patience_s)
         self.fault = fault

@@ -6,6 +6,7 @@ from concurrent.futures import wait
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from time import monotonic, sleep
 
 import pytest
 
@@ -324,6 +325,23 @@ def test_what_is_wrong_in_itself_is_not_tried_again(tmp_path: Path) -> None:
         future = store.write(lambda c, sql=wrong: c.execute(sql).rowcount, again=True)
         assert future.exception(timeout=60) is not None
     store.write_now(lambda c: put(c, "kept"))
+    store.close()
+
+
+def test_a_database_that_another_program_let_go_is_well_again_though_nothing_is_to_be_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tms.sqlite3"
+    store = Store(path, lock_timeout_s=0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="is locked"):
+            store.write_now(lambda c: put(c, "locked"))
+        other.execute("ROLLBACK")
+        end_s = monotonic() + 60
+        while store.fault is not None and monotonic() < end_s:
+            sleep(0.05)
+    assert store.fault is None
     store.close()
 
 
