@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from protocols.c1222.addressing import Addressed, addressed, is_group
@@ -49,6 +49,7 @@ from protocols.c1222.security import (
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
 from protocols.c1222.services import RESOLVE
 from protocols.c1222.transactions import ABANDONED, Open, Transactions
+from protocols.crc import crc16
 from protocols.errors import LocalProtocolError
 from protocols.machine import US_PER_S, Event, UtcClock, earliest
 from protocols.psem.codes import ResponseCode
@@ -79,9 +80,8 @@ class Node:
     """One title with its transactions.
 
     The host keeps ``locks.state`` durable.  ``title`` may change with a registration, and
-    ``joins_segments`` may be switched on where a bearer cuts messages.  ``delay_us`` draws how
-    long an answer to a group waits, from 0 to its argument.  ``counts``: what was received,
-    served and refused, by reason.
+    ``joins_segments`` may be switched on where a bearer cuts messages.  ``counts``: what was
+    received, served and refused, by reason.
     """
 
     def __init__(
@@ -91,13 +91,11 @@ class Node:
         clock: UtcClock,
         state: SecurityState | None = None,
         settings: NodeSettings | None = None,
-        delay_us: Callable[[int], int] = lambda most_us: most_us // 2,
         counts: Counter[str] | None = None,
     ) -> None:
         self.title = title
         self.settings = settings or NodeSettings()
         self.counts: Counter[str] = Counter() if counts is None else counts
-        self._delay_us = delay_us
         self.locks = Locks(keys, clock, state or SecurityState())
         self._reception = Reception(keys, clock, self.settings)
         self.sessions = self._reception.sessions
@@ -386,14 +384,17 @@ class Node:
             self._out += [(path, piece) for piece in split(octets, most)]
 
     def _send_later(self, path: Hashable, octets: bytes, now_us: int) -> None:
-        """Answer what many were asked after a random time; a repetition meanwhile adds nothing."""
+        """Answer what many were asked, each after a time of its own, as the answers differ.
+
+        A repetition meanwhile adds nothing.
+        """
         if (path, octets) in self._held:
             return
         if len(self._later) >= MAX_LATER:
             self.counts["unanswered"] += 1
             return
         self._held.add((path, octets))
-        due_us = now_us + self._delay_us(self.settings.group_delay_us)
+        due_us = now_us + crc16(octets) * self.settings.group_delay_us // 0xFFFF
         # The turn keeps the order of what is due at once, and paths from being compared.
         turn, self._next_token = self._next_token, self._next_token + 1
         heapq.heappush(self._later, (due_us, turn, path, octets))

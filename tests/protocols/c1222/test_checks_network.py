@@ -222,6 +222,19 @@ def test_check_71_a_broadcast_title_reaches_those_below_it_and_nobody_else() -> 
     assert isinstance(event, ResponseArrived) and event.calling == METER
 
 
+def test_many_that_are_asked_at_once_answer_one_after_the_other_within_their_bound() -> None:
+    asked = request([encode_request(Identify())], called=ApTitle.parse(".7.0"))
+    counts = []
+    nodes = [Talk(title=ApTitle.parse(f".7.{number}")) for number in range(1, 101)]
+    for talk in nodes:
+        assert talk.offer(asked) == []
+    for _ in range(10):
+        for talk in nodes:
+            talk.later(NodeSettings.group_delay_us / 10 / 1_000_000)
+        counts.append(sum(len(talk.server.outgoing()) for talk in nodes))
+    assert sum(counts) == 100 and min(counts) >= 3, counts
+
+
 def test_a_groups_order_is_carried_out_only_under_a_key() -> None:
     broadcast, write = ApTitle.parse(".7.0"), encode_request(FullWrite(3, b"\x55"))
     talk = Talk()
