@@ -164,8 +164,20 @@ def _on_network(port: str, network: NetworkOptions, options: dict[str, Any]) -> 
         return _say(network_run.plan_lines(checks))
     logon = environment_password(READER_VARIABLE), options["user_id"]
     waivers, tell = _waivers(options), _teller(len(checks), options["verbose"])
-    results, device = network_run.run_on_network(port, checks, waivers, logon, network, tell)
-    return _end(Report(tuple(results), device, _how(port)), options)
+    results: list[Result] = []
+
+    def told(result: Result) -> None:
+        results.append(result)
+        tell(result)
+
+    status = 1
+    try:
+        network_run.run_on_network(port, checks, waivers, logon, network, told)
+    finally:
+        if results:
+            device = {"title": str(parse_name(port).title)}
+            status = _end(Report(tuple(results), device, _how(port)), options)
+    return status
 
 
 def _run(
@@ -206,7 +218,15 @@ def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> P
 
 
 def _waivers(options: dict[str, Any]) -> dict[str, str]:
-    return read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
+    """Give the waivers, of a line and of a network: a device may have both."""
+    if not options["waiver_file"]:
+        return {}
+    of_network: list[str] = []
+    with suppress(ImportError):  # of the cipher, which a line does not need
+        from smartmeter.conformance.network_checks import NETWORK_CHECKS
+
+        of_network = [each.name for each in NETWORK_CHECKS]
+    return read_waivers(*_text(options["waiver_file"]), of_network)
 
 
 def _say(lines: Iterable[str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from random import SystemRandom
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ from smartmeter.cli.known_keys import read_keys
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
-from smartmeter.conformance.verdicts import Result
+from smartmeter.conformance.verdicts import Result, Unreachable
 
 #: Options that a network has no use for: its checks write nothing, draw nothing and repeat nothing.
 NOT_HERE = (
@@ -56,8 +55,8 @@ def run_on_network(
     logon: tuple[bytes | None, int],
     network: NetworkOptions,
     told: Callable[[Result], None],
-) -> tuple[list[Result], dict[str, Any]]:
-    """Run the checks; give the results, and whose node it is as far as it tells."""
+) -> None:
+    """Run the checks; each result is told as it comes."""
     target = parse_name(name)
     bench = NetworkBench(
         ApduConnection(target, network.tls(name)),
@@ -69,8 +68,8 @@ def run_on_network(
         *logon,
     )
     try:
-        return run_network(bench, checks, waivers, told), {"title": str(target.title)}
-    except PortError as error:
+        run_network(bench, checks, waivers, told)
+    except (PortError, Unreachable) as error:
         raise SmartMeterError(
             name, str(error), f"look at the way to it: smartmeter doctor {name}"
         ) from error

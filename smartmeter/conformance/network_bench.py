@@ -12,20 +12,29 @@ from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, Envelope, Lock, build_apdu
+from protocols.c1222.datagrams import awaited_id
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import CIPHERTEXT, EaxPrime, open_secured, split_services
 from protocols.c1222.services import NetworkSecurity, encode_service
 from protocols.errors import PortError
 from protocols.psem.codec import encode_request
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import Identify
 from smartmeter.conformance.transcript import Transcript
-from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable, Result, Verdict
+from smartmeter.conformance.verdicts import (
+    Basis,
+    Deviation,
+    NotApplicable,
+    Result,
+    Unreachable,
+    Verdict,
+)
 
 OWN_TITLE = ApTitle.parse(".65001")
 ANSWER_S, SILENCE_S = 15.0, 2.0
 GROUP = "network"
+IDENTIFY = encode_request(Identify())
 
 
 class ApduLine(Protocol):
@@ -33,12 +42,14 @@ class ApduLine(Protocol):
 
     #: Whether octets come as a stream, not as datagrams.
     is_stream: bool
+    #: How it ended, once ``receive`` has given None.
+    why_ended: str
 
     def send(self, octets: bytes) -> None:
         """Send octets, on a new connection if there is none; PortError."""
 
     def receive(self, within_s: float) -> list[bytes] | None:
-        """Give the APDUs that come next, none in time, or None when the peer has closed."""
+        """Give the APDUs that come next, none in time, or None when it has ended."""
 
     def close(self) -> None:
         """End it."""
@@ -58,6 +69,9 @@ class NetworkBench:
     user_id: int = 0
     transcript: Transcript = field(default_factory=Transcript)
     _key_fits: bool = field(default=False, init=False)
+    _silent_in_clear: bool = field(default=False, init=False)
+    #: Ids of this check's requests that are answered.
+    _answered: set[int] = field(default_factory=set, init=False)
 
     @property
     def key_id(self) -> int:
@@ -71,15 +85,18 @@ class NetworkBench:
 
         NotApplicable where the node has another key or time: what it then refuses is no fault.
         """
-        key_id = self.key_id
-        lock = Lock(self.keys[key_id], key_id, self.utc_s().to_bytes(4, "big"), mode)
+        lock = self._newest(mode)
         if not self._key_fits:
             self._try_key(lock)
         return lock
 
+    def _newest(self, mode: int) -> Lock:
+        key_id = self.key_id
+        return Lock(self.keys[key_id], key_id, self.utc_s().to_bytes(4, "big"), mode)
+
     def _try_key(self, lock: Lock) -> None:
         """Ask for what every node gives to who has its key."""
-        octets = self.build([encode_request(Identify())], lock)
+        octets = self.build([IDENTIFY], lock)
         self.send(octets)
         found = self.receive(ANSWER_S)
         code = self.items(found[0], octets, lock)[0][0] if found else None
@@ -89,6 +106,36 @@ class NetworkBench:
                 f"the node answers {told} under the key: another key, or the clocks differ"
             )
         self._key_fits = True
+
+    def usual_lock(self) -> Lock | None:
+        """Give None where the node answers in clear, if only with sme; else how it answers."""
+        return self.lock() if self._silent_in_clear else None
+
+    def serving_lock(self) -> Lock | None:
+        """Give None where the node serves in clear, else a lock; NotApplicable without a key."""
+        if self._silent_in_clear or self.ask([IDENTIFY])[0][0] == ResponseCode.sme:
+            return self.lock()
+        return None
+
+    def still_answers(self) -> None:
+        """Want an answer to Identify, whatever it says."""
+        self.ask([IDENTIFY], self.usual_lock())
+
+    def reach(self) -> None:
+        """Want any answer to Identify, in clear or under a key; Unreachable when there is none."""
+        why = ""
+        for lock in (None, *([self._newest(CIPHERTEXT)] if self.keys else ())):
+            self.settle()
+            octets = self.build([IDENTIFY], lock)
+            self.send(octets)
+            found = self.receive(ANSWER_S)
+            if found and found[0] != octets:
+                self._silent_in_clear = lock is not None
+                return
+            if found:
+                raise Unreachable("what is sent there comes back as it is")
+            why = why or ("no answer came" if found is not None else self.line.why_ended)
+        raise Unreachable(f"nothing answers Identify there: {why}")
 
     def needs_stream(self) -> None:
         """Want a connection; NotApplicable over datagrams, each of which stands alone."""
@@ -110,14 +157,37 @@ class NetworkBench:
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""
         self.transcript.sent(octets, self.now_us())
+        self._answered.discard(awaited_id(octets) or 0)
         self.line.send(octets)
 
     def receive(self, within_s: float) -> list[bytes] | None:
-        """Give what comes next, as the line does."""
-        found = self.line.receive(within_s)
-        for octets in found or ():
-            self.transcript.received(octets, self.now_us())
-        return found
+        """Give what comes next, as the line does; no datagram that answers again.
+
+        A request in a datagram is sent again while its answer is on its way, and each is answered.
+        """
+        until_us = self.now_us() + int(within_s * 1e6)
+        while True:
+            found = self.line.receive(max(0.0, (until_us - self.now_us()) / 1e6))
+            for octets in found or ():
+                self.transcript.received(octets, self.now_us())
+            fresh = [octets for octets in found or () if not self._comes_again(octets)]
+            if not found or fresh:
+                return found and fresh
+            if self.now_us() >= until_us:
+                return []
+
+    def _comes_again(self, octets: bytes) -> bool:
+        """Tell whether a datagram answers what is answered; what it answers is so from here on."""
+        if self.line.is_stream:
+            return False
+        try:
+            answers = decode_apdu(octets).called_invocation_id
+        except ApduRejected:
+            return False
+        if answers is None or answers in self._answered:
+            return answers is not None
+        self._answered.add(answers)
+        return False
 
     def ask(self, services: Sequence[bytes], lock: Lock | None = None) -> list[bytes]:
         """Send a request, and want a right answer; give its items."""
@@ -135,12 +205,16 @@ class NetworkBench:
 
     def answer(self, request: bytes, lock: Lock | None = None) -> list[bytes]:
         """Want the answer to a request; give its items."""
+        return self.items(self.first_answer(), request, lock)
+
+    def first_answer(self) -> bytes:
+        """Want that something comes; give its octets."""
         found = self.receive(ANSWER_S)
         if found is None:
-            raise Deviation("the connection was closed, an answer was due")
+            raise Deviation(f"an answer was due: {self.line.why_ended}")
         if not found:
             raise Deviation("no answer came")
-        return self.items(found[0], request, lock)
+        return found[0]
 
     def items(self, octets: bytes, request: bytes, lock: Lock | None = None) -> list[bytes]:
         """Want that an APDU is a right answer to a request; give its items."""
@@ -149,15 +223,21 @@ class NetworkBench:
             apdu = decode_apdu(octets)
         except ApduRejected as error:
             raise Deviation(f"the answer is no APDU: {error}") from error
+        if apdu.is_segment:
+            raise NotApplicable("the answer comes in segments, which the bench does not join")
         if apdu.called_invocation_id != asked.calling_invocation_id:
             raise Deviation(f"A4 is {apdu.called_invocation_id}, the request's A8 was another")
         if apdu.called is None or apdu.called.absolute != OWN_TITLE.absolute:
             raise Deviation(f"A2 is {apdu.called}, the caller's title is due")
         if apdu.calling is None or apdu.calling.absolute != self.title.absolute:
             raise Deviation(f"A6 is {apdu.calling}, the node's title is due")
-        control = apdu.user_information[0]
-        text = apdu.user_information[1:]
+        return self.opened(octets, lock)
+
+    def opened(self, octets: bytes, lock: Lock | None = None) -> list[bytes]:
+        """Give the items of an APDU, whatever it answers; Deviation when it cannot be opened."""
         try:
+            apdu = decode_apdu(octets)
+            control, text = apdu.user_information[0], apdu.user_information[1:]
             if control >> 2 & 3:
                 key_id, iv = (lock.key_id, lock.iv) if lock else (self.key_id, b"")
                 if apdu.iv is not None and apdu.key_id is not None:
@@ -175,16 +255,24 @@ class NetworkBench:
             raise Deviation(f"{why}: answered {found[0][:24].hex(' ')}, silence was due")
 
     def closes(self, octets: bytes, why: str) -> None:
-        """Want that the connection is closed."""
+        """Want that the connection is closed, however long that takes to be seen here."""
         self.send(octets)
-        found = self.receive(SILENCE_S)
+        found = self.receive(ANSWER_S)
         if found is not None:
             raise Deviation(f"{why}: the connection stays open")
 
     def settle(self) -> None:
         """Begin anew for the next check."""
         self.line.close()
-        self.transcript = Transcript()
+        self.transcript, self._answered = Transcript(), set()
+
+
+def want(item: bytes, *codes: ResponseCode) -> bytes:
+    """Give what follows an item's code, where that is one of these; else raise Deviation."""
+    if item[0] not in codes:
+        wanted = " or ".join(code.name for code in codes)
+        raise Deviation(f"answered {code_name(item[0])}, not {wanted}")
+    return item[1:]
 
 
 @dataclass(frozen=True)
@@ -198,21 +286,57 @@ class NetworkCheck:
     attack: bool = False
 
 
+Act = Callable[[NetworkBench], None]
+
+
+def entered_in(checks: list[NetworkCheck]) -> Callable[..., Callable[[Act], Act]]:
+    """Give the decorator that makes a check of a function, and enters it in a list."""
+
+    def check(
+        name: str, title: str, basis: Basis = Basis.TWO_SOURCES, attack: bool = False
+    ) -> Callable[[Act], Act]:
+        def enter(act: Act) -> Act:
+            checks.append(NetworkCheck(name, title, basis, act, attack))
+            return act
+
+        return enter
+
+    return check
+
+
 def run_network(
     bench: NetworkBench,
     checks: Iterable[NetworkCheck],
     waivers: Mapping[str, str],
     told: Callable[[Result], None],
 ) -> list[Result]:
-    """Run checks one after the other; PortError when the node cannot be reached at all."""
-    results = []
+    """Run checks one after the other; PortError or Unreachable when there is no node at all.
+
+    Where it does not answer any more after a check that failed, the others are not run.
+    """
+    bench.reach()
+    results, reachable = [], True
     for check in checks:
         bench.settle()
-        result = _once(bench, check).waived(waivers)
+        if reachable:
+            result = _once(bench, check).waived(waivers)
+        else:
+            why = "the node does not answer any more"
+            result = Result(check.name, GROUP, check.title, check.basis, Verdict.NOT_RUN, why)
         results.append(result)
         told(result)
+        if result.verdict.failed or result.verdict is Verdict.WAIVED:
+            reachable = _answers(bench)
     bench.line.close()
     return results
+
+
+def _answers(bench: NetworkBench) -> bool:
+    try:
+        bench.reach()
+    except (Unreachable, PortError):
+        return False
+    return True
 
 
 def _once(bench: NetworkBench, check: NetworkCheck) -> Result:
@@ -224,9 +348,7 @@ def _once(bench: NetworkBench, check: NetworkCheck) -> Result:
     except NotApplicable as reason:
         verdict, text = Verdict.NOT_APPLICABLE, str(reason)
     except PortError as error:
-        if not bench.transcript.entries[1:]:
-            raise
-        verdict, text = Deviation(str(error)).verdict(check.basis), str(error)
+        verdict, text = Verdict.VIOLATION, f"the connection went away: {error}"
     took_s = (bench.now_us() - begin_us) / 1e6
     return Result(
         check.name,

@@ -2,61 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import CALLED, CALLING, ApTitle
 from protocols.c1222.builder import NEVER, ON_EXCEPTION, Lock
-from protocols.c1222.envelope import decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import C1222_STANDARD, decode_identification
 from protocols.c1222.security import AUTHENTICATED, CIPHERTEXT
 from protocols.c1222.services import NetworkLogon, decode_blocks, encode_service
+from protocols.c1222.transactions import HINTS
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode, code_name
-from protocols.psem.services import FullRead, Identify, Logoff, Terminate
-from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck
+from protocols.psem.services import FullRead, Logoff, Terminate
+from smartmeter.conformance.network_bench import (
+    ANSWER_S,
+    IDENTIFY,
+    OWN_TITLE,
+    SILENCE_S,
+    NetworkBench,
+    NetworkCheck,
+    entered_in,
+    want,
+)
+from smartmeter.conformance.network_envelope_checks import ENVELOPE_CHECKS
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
-IDENTIFY = encode_request(Identify())
 READ_0 = encode_request(FullRead(0))
 UNKNOWN = b"\x6f"
-NETWORK_CHECKS: list[NetworkCheck] = []
-_Act = Callable[[NetworkBench], None]
-
-
-def _check(
-    name: str, title: str, basis: Basis = Basis.TWO_SOURCES, attack: bool = False
-) -> Callable[[_Act], _Act]:
-    def enter(act: _Act) -> _Act:
-        NETWORK_CHECKS.append(NetworkCheck(name, title, basis, act, attack))
-        return act
-
-    return enter
-
-
-def _identify(bench: NetworkBench) -> bytes:
-    """Identify as the node wants it: in clear, or secured where it says sme."""
-    lock = None
-    item = bench.ask([IDENTIFY])[0]
-    if item[0] == ResponseCode.sme:
-        lock = bench.lock()
-        item = bench.ask([IDENTIFY], lock)[0]
-    return item
-
-
-def _want(item: bytes, *codes: ResponseCode) -> bytes:
-    if item[0] not in codes:
-        wanted = " or ".join(code.name for code in codes)
-        raise Deviation(f"answered {code_name(item[0])}, not {wanted}")
-    return item[1:]
+_CHECKS: list[NetworkCheck] = []
+_check = entered_in(_CHECKS)
 
 
 @_check("C35", "Identify is answered with standard 03, version, revision and a list ended by 00")
 def identify(bench: NetworkBench) -> None:
     """In any state; A4 and the swapped titles are looked at in every answer (8.1)."""
-    data = _want(_identify(bench), ResponseCode.ok)
+    data = want(bench.ask([IDENTIFY], bench.serving_lock())[0], ResponseCode.ok)
     try:
         found = decode_identification(data)
     except ApduRejected as error:
@@ -71,26 +53,28 @@ def identify(bench: NetworkBench) -> None:
 def octet_by_octet(bench: NetworkBench) -> None:
     """TCP keeps no boundaries."""
     bench.needs_stream()
-    octets = bench.build([IDENTIFY])
+    lock = bench.usual_lock()
+    octets = bench.build([IDENTIFY], lock)
     for at in range(len(octets)):
         bench.send(octets[at : at + 1])
-    bench.answer(octets)
+    bench.answer(octets, lock)
 
 
 @_check("C75", "three APDUs in one segment are three messages, answered in order")
 def three_at_once(bench: NetworkBench) -> None:
     """Each answer is matched with its own request."""
     bench.needs_stream()
-    asked = [bench.build([IDENTIFY]) for _ in range(3)]
+    lock = bench.usual_lock()
+    asked = [bench.build([IDENTIFY], lock) for _ in range(3)]
     bench.send(b"".join(asked))
     found: list[bytes] = []
     while len(found) < 3:
-        more = bench.receive(15.0)
+        more = bench.receive(ANSWER_S)
         if not more:
             raise Deviation(f"{len(found)} answers came to three requests")
         found += more
     for octets, request in zip(found, asked, strict=False):
-        bench.items(octets, request)
+        bench.items(octets, request, lock)
 
 
 @_check("C83", "an octet other than 60 where an APDU begins closes the connection")
@@ -98,6 +82,7 @@ def other_octet(bench: NetworkBench) -> None:
     """It cannot be recovered (RFC 6142)."""
     bench.needs_stream()
     bench.closes(b"\x61\x00", "61")
+    bench.still_answers()
 
 
 @_check("C4", "an indefinite length closes the connection")
@@ -106,6 +91,7 @@ def indefinite(bench: NetworkBench) -> None:
     bench.needs_stream()
     bench.closes(b"\x60\x80", "an indefinite length")
     bench.closes(b"\x60\x88" + b"\xff" * 8, "a length of eight octets")
+    bench.still_answers()
 
 
 @_check("C5", "a message without A8 is dropped")
@@ -114,7 +100,7 @@ def without_id(bench: NetworkBench) -> None:
     elements = decode_apdu(bench.build([IDENTIFY])).elements
     body = b"".join(octets for tag, octets in elements.items() if tag != 0xA8)
     bench.silence(tlv(0x60, body), "no A8")
-    _identify(bench)
+    bench.still_answers()
 
 
 @_check("C9", "a message with an unknown element is dropped", Basis.ONE_SOURCE)
@@ -124,14 +110,15 @@ def unknown_element(bench: NetworkBench) -> None:
     elements[0xA8] += b"\xa9\x03\x02\x01\x00"
     body = b"".join(elements.values())
     bench.silence(tlv(0x60, body), "an element A9")
-    _identify(bench)
+    bench.still_answers()
 
 
 @_check("C13", "an invocation id of 02 01 80 is 128, not -128")
 def unsigned_id(bench: NetworkBench) -> None:
     """The answer's A4 tells."""
+    lock = bench.usual_lock()
     bench.next_id = 127
-    bench.ask([IDENTIFY])
+    bench.ask([IDENTIFY], lock)
 
 
 @_check("C14", "a control octet without bit 7 carries nothing out", Basis.TWO_SOURCES)
@@ -139,8 +126,8 @@ def without_bit_7(bench: NetworkBench) -> None:
     """``iar``, or no answer."""
     octets = bench.build([IDENTIFY])
     bench.send(octets[:-3] + bytes([octets[-3] & 0x7F]) + octets[-2:])
-    if found := bench.receive(2.0):
-        _want(bench.items(found[0], octets)[0], ResponseCode.iar, ResponseCode.sme)
+    if found := bench.receive(SILENCE_S):
+        want(bench.items(found[0], octets)[0], ResponseCode.iar, ResponseCode.sme)
 
 
 @_check("C16", "a service that is longer than what is left carries nothing out", Basis.ONE_SOURCE)
@@ -148,9 +135,9 @@ def overrun(bench: NetworkBench) -> None:
     """Not even what stands before it; ``iar``, or no answer."""
     octets = bench.build([IDENTIFY, b"\x30\x00\x00"])
     bench.send(octets[:-4] + b"\x09" + octets[-3:])
-    if found := bench.receive(2.0):
+    if found := bench.receive(SILENCE_S):
         items = bench.items(found[0], octets)
-        _want(items[0], ResponseCode.iar, ResponseCode.sme)
+        want(items[0], ResponseCode.iar, ResponseCode.sme)
         if len(items) > 1:
             raise Deviation("an ill-formed list was answered item by item")
 
@@ -158,24 +145,39 @@ def overrun(bench: NetworkBench) -> None:
 @_check("C19", "the absolute form of the title reaches the node as the relative one does")
 def absolute_title(bench: NetworkBench) -> None:
     """A relay may change the form."""
-    octets = bench.build([IDENTIFY], called=ApTitle(bench.title.absolute, False))
+    lock = bench.usual_lock()
+    octets = bench.build([IDENTIFY], lock, called=ApTitle(bench.title.absolute, False))
     bench.send(octets)
-    bench.answer(octets)
+    bench.answer(octets, lock)
+
+
+@_check("C23", "a title whose form a relay changed fits the MAC as before")
+def absolute_title_under_a_mac(bench: NetworkBench) -> None:
+    """It covers the absolute form of both, whatever was sent."""
+    lock = bench.lock()
+    octets = bench.build([IDENTIFY], lock)
+    elements = decode_apdu(octets).elements
+    called, calling = (ApTitle(one.absolute, False) for one in (bench.title, OWN_TITLE))
+    elements[CALLED] = called.called_elements[0]
+    elements[CALLING] = calling.calling_elements[0]
+    changed = tlv(APDU_TAG, b"".join(elements.values()))
+    bench.send(changed)
+    want(bench.answer(changed, lock)[0], ResponseCode.ok)
 
 
 @_check("C46", "response control never is met with silence")
 def never(bench: NetworkBench) -> None:
     """Also where something is wrong."""
     bench.silence(bench.build([UNKNOWN], response_control=NEVER), "response control never")
-    _identify(bench)
+    bench.still_answers()
 
 
 @_check("C45", "response control on exception: silence where all is ok")
 def on_exception(bench: NetworkBench) -> None:
     """Identify is always ok."""
-    if bench.ask([IDENTIFY])[0][0] != ResponseCode.ok:
-        raise NotApplicable("Identify in clear is not ok at this node")
-    bench.silence(bench.build([IDENTIFY], response_control=ON_EXCEPTION), "all was ok")
+    lock = bench.serving_lock()
+    want(bench.ask([IDENTIFY], lock)[0], ResponseCode.ok)
+    bench.silence(bench.build([IDENTIFY], lock, ON_EXCEPTION), "all was ok")
 
 
 @_check("C36", "an unknown service is sns, and the others are answered")
@@ -184,15 +186,15 @@ def unknown_service(bench: NetworkBench) -> None:
     items = bench.ask([UNKNOWN, IDENTIFY], bench.lock())
     if len(items) != 2:
         raise Deviation(f"{len(items)} items to two services", Basis.ONE_SOURCE)
-    _want(items[0], ResponseCode.sns)
-    _want(items[1], ResponseCode.ok)
+    want(items[0], ResponseCode.sns)
+    want(items[1], ResponseCode.ok)
 
 
 @_check("C38", "Terminate and Logoff without a session are isss", Basis.ONE_SOURCE)
 def no_session(bench: NetworkBench) -> None:
     """There is nothing to end."""
     for request in (Terminate(), Logoff()):
-        _want(bench.ask([encode_request(request)], bench.lock())[0], ResponseCode.isss)
+        want(bench.ask([encode_request(request)], bench.lock())[0], ResponseCode.isss)
 
 
 @_check("C30", "both security modes give the same table")
@@ -204,11 +206,34 @@ def both_modes(bench: NetworkBench) -> None:
         raise Deviation("ST-00 differs between the modes")
 
 
+@_check("C29", "what is asked secured is not answered with less protection", Basis.ONE_SOURCE)
+def as_protected(bench: NetworkBench) -> None:
+    """But for what a relay may say, or who could not open it (7.4)."""
+    for mode, way in ((AUTHENTICATED, "with a MAC"), (CIPHERTEXT, "enciphered")):
+        lock = bench.lock(mode)
+        octets = bench.build([READ_0], lock)
+        bench.send(octets)
+        answer = bench.first_answer()
+        items = bench.items(answer, octets, lock)
+        hints = all(item[0] in HINTS for item in items)
+        if not hints and decode_apdu(answer).user_information[0] >> 2 & 3 < mode:
+            raise Deviation(f"what was asked {way} was answered with less protection")
+
+
+@_check("C25", "a secured message without key id and IV is sme without a session", Basis.ONE_SOURCE)
+def without_element(bench: NetworkBench) -> None:
+    """Or no answer."""
+    octets = bench.build([READ_0], replace(bench.lock(), carried=True))
+    bench.send(octets)
+    if found := bench.receive(SILENCE_S):
+        want(bench.items(found[0], octets)[0], ResponseCode.sme)
+
+
 @_check("C43", "a table that is not there is refused with onp or iar", Basis.ONE_SOURCE)
 def missing_table(bench: NetworkBench) -> None:
     """2039 is the last standard table, and nobody has it."""
     item = bench.secured([encode_request(FullRead(2039))])[-1]
-    _want(item, ResponseCode.onp, ResponseCode.iar, ResponseCode.isc)
+    want(item, ResponseCode.onp, ResponseCode.iar, ResponseCode.isc)
 
 
 @_check("C27", "a request that comes again is not carried out again")
@@ -216,31 +241,54 @@ def replay(bench: NetworkBench) -> None:
     """The stored answer, octet by octet, or nothing."""
     octets = bench.build([READ_0], bench.lock())
     bench.send(octets)
-    first = bench.receive(15.0)
-    if not first:
-        raise Deviation("no answer came")
+    first = bench.first_answer()
     bench.send(octets)
-    again = bench.receive(2.0)
-    if again and again[0] != first[0] and _code(bench, again[0], octets) != ResponseCode.sme:
+    again = bench.receive(SILENCE_S)
+    if again and again[0] != first and _code(bench, again[0], octets) != ResponseCode.sme:
         raise Deviation("the repetition was answered anew")
+
+
+def _logged_on(bench: NetworkBench, lock: Lock) -> bytes:
+    """Open a session, and give what was granted; NotApplicable at a node without sessions."""
+    item = bench.ask([_logon(bench)], lock)[0]
+    if item[0] in (ResponseCode.sns, ResponseCode.bsy):
+        raise NotApplicable(f"the node answers Logon with {code_name(item[0])}")
+    return want(item, ResponseCode.ok)
+
+
+def _logon(bench: NetworkBench) -> bytes:
+    return encode_service(NetworkLogon(bench.user_id, b"BENCH".ljust(10), 60))
+
+
+def _logged_off(bench: NetworkBench) -> int:
+    """End the session; give the code of the answer."""
+    return bench.ask([encode_request(Logoff())], bench.lock())[0][0]
+
+
+@_check("C76", "a session outlives its connection", Basis.ONE_SOURCE)
+def outlived(bench: NetworkBench) -> None:
+    """RFC 6142, 5.2.4."""
+    bench.needs_stream()
+    _logged_on(bench, bench.lock())
+    bench.line.close()
+    ended = _logged_off(bench)
+    if ended != ResponseCode.ok:
+        raise Deviation(f"Logoff on the next connection: answered {code_name(ended)}, not ok")
 
 
 @_check("C37", "a session opens, serves what carries no key id and IV, and ends")
 def session(bench: NetworkBench) -> None:
     """The time-out is granted in two octets; N ends with the logon's key id and IV (34)."""
     lock = bench.lock()
-    logon = encode_service(NetworkLogon(bench.user_id, b"BENCH".ljust(10), 60))
-    item = bench.ask([logon], lock)[0]
-    if item[0] in (ResponseCode.sns, ResponseCode.bsy):
-        raise NotApplicable(f"the node answers Logon with {code_name(item[0])}")
-    if len(_want(item, ResponseCode.ok)) != 2:
+    if len(_logged_on(bench, lock)) != 2:
         raise Deviation("the granted time-out has not two octets")
     try:
-        _want(bench.ask([logon], bench.lock())[0], ResponseCode.isss)
+        want(bench.ask([_logon(bench)], bench.lock())[0], ResponseCode.isss)
         _table(bench.ask([READ_0], replace(lock, carried=True))[0])
     finally:
-        ended = bench.ask([encode_request(Logoff())], bench.lock())[0]
-    _want(ended, ResponseCode.ok)
+        ended = _logged_off(bench)
+    if ended != ResponseCode.ok:
+        raise Deviation(f"Logoff: answered {code_name(ended)}, not ok")
 
 
 @_check("C22", "a changed MAC, IV or octet gives nothing away", attack=True)
@@ -251,11 +299,11 @@ def changed(bench: NetworkBench) -> None:
         octets = bytearray(good)
         octets[place] ^= 1
         bench.send(bytes(octets))
-        found = bench.receive(2.0)
+        found = bench.receive(SILENCE_S)
         if found is None:
             raise Deviation("the connection was closed")
         if found:
-            _want(bench.items(found[0], good)[0], ResponseCode.sme)
+            want(bench.items(found[0], good)[0], ResponseCode.sme)
 
 
 @_check("C24", "an unknown key id is sme", Basis.ONE_SOURCE, attack=True)
@@ -265,8 +313,8 @@ def unknown_key(bench: NetworkBench) -> None:
     other = next(number for number in range(255, -1, -1) if number not in bench.keys)
     octets = bench.build([READ_0], Lock(lock.cipher, other, lock.iv))
     bench.send(octets)
-    if found := bench.receive(2.0):
-        _want(bench.items(found[0], octets)[0], ResponseCode.sme)
+    if found := bench.receive(SILENCE_S):
+        want(bench.items(found[0], octets)[0], ResponseCode.sme)
 
 
 def _code(bench: NetworkBench, octets: bytes, request: bytes) -> int:
@@ -276,8 +324,12 @@ def _code(bench: NetworkBench, octets: bytes, request: bytes) -> int:
 def _table(item: bytes) -> bytes:
     if item[0] == ResponseCode.isc:
         raise NotApplicable("the node gives ST-00 to nobody without a password")
-    data = _want(item, ResponseCode.ok)
+    data = want(item, ResponseCode.ok)
     try:
         return decode_blocks(data)
     except RemoteProtocolError as error:
         raise Deviation(str(error)) from error
+
+
+#: In the order in which they are run: attacks may lock a node, so they come last.
+NETWORK_CHECKS = sorted([*_CHECKS, *ENVELOPE_CHECKS], key=lambda one: one.attack)

@@ -17,6 +17,8 @@ Waivers::
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from protocols.psem.codes import BAUD_CODES
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import parse_toml
@@ -48,13 +50,16 @@ def read_profile(text: str, name: str) -> Profile:
     return Profile(name_given, user_id, user.encode(), frozenset(lacks), tuple(map(int, bauds)))
 
 
-def read_waivers(text: str, name: str) -> dict[str, str]:
-    """Read waivers, by check; SettingsError names what is wrong."""
+def read_waivers(text: str, name: str, of_network: Collection[str] = ()) -> dict[str, str]:
+    """Read waivers, by check; SettingsError names what is wrong.
+
+    ``of_network`` are the checks of a network, beside those of a line.
+    """
     values = parse_toml(text, name)
     waivers = values.get("waiver", [])
     if values.keys() - {"waiver"} or not isinstance(waivers, list):
         raise SettingsError(name, "no list of waivers", 'write [[waiver]] check = "D45" reason = …')
-    known = {each.name for each in all_checks()}
+    known = {each.name for each in all_checks()}.union(of_network)
     found: dict[str, str] = {}
     for each in waivers:
         check, reason = (
