@@ -58,6 +58,8 @@ class Starting:
         parts = self._parts
         if not parts.tasks.clock.trust(now_us):
             return
+        memory = parts.memory  # one of the future was dated by another clock
+        memory.acknowledged_s = min(memory.acknowledged_s, parts.reporter.utc_s(now_us))
         if self._take_over(now_us):
             self.configure(now_us)
         for error, (code, text) in START_ALARMS.items():

@@ -264,3 +264,20 @@ def test_what_was_acknowledged_by_a_clock_far_ahead_is_as_long_ago_when_that_is_
     assert parts.status()["WARNING"] == WarningCode.NONE
     street.run(3 * HOUR_S)
     assert parts.status()["WARNING"] == WarningCode.QUIET
+
+
+def test_what_a_run_before_dated_by_a_clock_far_ahead_puts_no_warning_off() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    parts = street.device.module.parts
+    parts.memory.acknowledged_s += 2 * YEAR_S
+    parts.reporter.keep()
+    street.link.wrap(Partition())
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S / 2)
+    parts = street.device.module.parts
+    assert parts.status()["WARNING"] == WarningCode.NONE
+    street.run(HOUR_S)
+    assert parts.status()["WARNING"] == WarningCode.QUIET
