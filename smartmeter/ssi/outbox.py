@@ -35,6 +35,8 @@ ENTRY_PREFIX = "out."
 CAPACITY = 256
 #: Places that only exceptions may take.
 RESERVE = 32
+#: As far as OUTBOX_EPOCH reaches.
+MAX_EPOCH = (1 << 32) - 1
 #: In the place of a set's number: entries of the meter's log.
 LOG_SET = 0
 
@@ -85,6 +87,8 @@ class Outbox:
     def __init__(self, nvram: Nvram) -> None:
         self._nvram = nvram
         self.epoch = 0
+        #: The epoch before the one that is to begin, as far as it is known.
+        self._past_epoch = 0
         self.next_number = 1
         self._entries: dict[int, Entry] = {}
         #: What is set aside, in the order in which it is tried.
@@ -121,19 +125,19 @@ class Outbox:
         return sorted(self._aside)
 
     def begin(self, epoch_s: int, also: Mapping[str, bytes | None]) -> None:
-        """Give a new outbox its epoch: the UTC second of its first use, never the same twice.
+        """Give a new outbox its epoch: the UTC second of its first use, above the one before.
 
         With other pages, in one commit; what was damaged has then begun anew.
         """
         if not self.epoch:
-            self.epoch = max(1, epoch_s & 0xFFFFFFFF)
+            self.epoch = min(MAX_EPOCH, max(self._past_epoch + 1, epoch_s))
             stale = set(self._nvram.names(ENTRY_PREFIX)) - set(map(_page_name, self._entries))
             gone = dict.fromkeys((*stale, DAMAGED_PAGE))
             self._nvram.commit({**also, **gone, OUTBOX_PAGE: self._state()})
 
     def renew(self) -> None:
         """Let what is added from now on stand in another epoch; what waits keeps its own."""
-        self.epoch = 0
+        self._past_epoch, self.epoch = max(self._past_epoch, self.epoch), 0
 
     def victims(self, count: int) -> list[Entry]:
         """Give the reports that must give way when ``count`` are added.
@@ -258,7 +262,8 @@ class Outbox:
                 raise ValueError("reports without their epoch")
         except (ValueError, KeyError, TypeError):
             self.damaged = True
-            self.epoch, self.next_number, self._entries = 0, 1, {}
+            self.renew()
+            self.next_number, self._entries = 1, {}
         self._aside = dict.fromkeys(n for n, one in sorted(self._entries.items()) if one.set_aside)
 
 

@@ -21,6 +21,7 @@ from smartmeter.network.faults import Partition
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import FACTORY_PAGE
 from smartmeter.ssi.module import MemoryFailed, Module
+from smartmeter.ssi.outbox import ENTRY_PREFIX, Outbox
 from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import ErrorCode, Life, StartCause, State, WarningCode, warning
 from tests.smartmeter.ssi import host
@@ -265,6 +266,20 @@ def test_error_3_a_medium_that_fell_back_never_uses_a_reports_number_twice() -> 
     assert set(measured[:-1]) <= told, "a number that came twice would be taken for a repetition"
     street.device.restart(street.world.now_us)
     assert street.device.module.error is ErrorCode.NONE, "it has begun anew"
+
+
+@pytest.mark.parametrize("damaged", [DAMAGED_PAGE, ENTRY_PREFIX + "0000000009"])
+def test_error_3_an_outbox_that_begins_anew_does_so_above_the_epoch_before(damaged: str) -> None:
+    """It was first used beside a clock that was far ahead; the TMS takes epochs in order."""
+    nvram = MemoryNvram()
+    Outbox(nvram).begin(2_000_000_000, {})
+    nvram.commit({damaged: b"1"})
+    anew = Outbox(nvram)
+    if not anew.damaged:
+        anew.renew()
+        anew.renew()
+    anew.begin(1_767_225_600, {})
+    assert anew.epoch == Outbox(nvram).epoch == 2_000_000_001
 
 
 def test_error_7_a_watchdogs_reset_is_shown_counted_and_told() -> None:
