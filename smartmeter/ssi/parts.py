@@ -33,6 +33,8 @@ from smartmeter.ssi.watching import Watching
 
 #: As far as CLOCK_OFFSET_S reaches; clocks can be twice as far apart.
 MAX_OFFSET_S = (1 << 31) - 1
+#: As far as NBR_EVENTS_MISSED reaches; the log of a broken meter may seem to jump again and again.
+MAX_MISSED = (1 << 32) - 1
 
 
 class Parts:
@@ -124,7 +126,7 @@ class Parts:
             "NBR_REPORTS": memory.reports,
             "NBR_REPORTS_DROPPED": memory.reports_dropped,
             "NBR_GAPS": len(memory.lists.profile_gaps),
-            "NBR_EVENTS_MISSED": memory.lists.events_missed,
+            "NBR_EVENTS_MISSED": min(memory.lists.events_missed, MAX_MISSED),
             "NBR_MONITORS_IMPOSSIBLE": min(255, len(self.watching.faults)),
             "WATCH_DUTY_PERMILLE": min(1000, self.watching.line_us * 1000 // max(1, up_us)),
             "LAST_DEMAND_RESET_TIME": memory.resets.reset_s,

@@ -22,6 +22,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.network.faults import Partition
 from smartmeter.ssi.module import Module
+from smartmeter.ssi.parts import MAX_MISSED
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -198,6 +199,14 @@ def test_a_health_report_tells_how_the_module_does() -> None:
     assert health["NBR_RESTARTS"] == 2 and health["NBR_REPORTS_DROPPED"] == 0
     asked = street.ask(own_read(SsiTable.MODULE_HEALTH))[0]
     assert decoded(SsiTable.MODULE_HEALTH, asked)["NBR_RESTARTS"] == 2
+
+
+def test_more_entries_than_can_be_told_were_missed_is_told_as_far_as_it_can() -> None:
+    street = provisioned(schedule(TASK=Task.HEALTH, KIND=ScheduleKind.HOURLY, AT_MINUTE=5))
+    street.device.module.parts.memory.lists.events_missed = 1 << 33
+    street.run(HOUR_S)
+    [health] = street.host.parts(SsiTable.MODULE_HEALTH)
+    assert health["NBR_EVENTS_MISSED"] == MAX_MISSED
 
 
 def test_a_health_report_is_told_beside_a_meter_that_does_not_answer() -> None:
