@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from protocols.machine import earliest
 from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
@@ -72,19 +71,6 @@ class Counting(Protocol):
     counts: Counter[str]
 
 
-class Medium(Protocol):
-    """What lies between node and bearer in a simulation: delay, loss, faults."""
-
-    def put(self, octets: bytes, outward: bool, now_us: int) -> None:
-        """Give it an APDU."""
-
-    def arrived(self, now_us: int) -> list[tuple[bool, bytes]]:
-        """Give what is through."""
-
-    def deadline_us(self) -> int | None:
-        """Give when the next is through."""
-
-
 class NodeHost:
     """Keeps one node connected, on time and heard.  ``after`` is called after each step."""
 
@@ -92,14 +78,12 @@ class NodeHost:
         self,
         node: SmartNode,
         bearers: Sequence[Bearer],
-        medium: Medium | None = None,
         after: Callable[[], None] | None = None,
     ) -> None:
         self._node = node
         self._bearers = {bearer.settings.name: bearer for bearer in bearers}
         standing_by = [name for name, bearer in self._bearers.items() if bearer.stands_by]
         self._failover = Failover([bearer.settings for bearer in bearers], standing_by)
-        self._medium = medium
         self._after = after or (lambda: None)
         self._connections: dict[str, Connection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -193,38 +177,18 @@ class NodeHost:
                 self.step()
 
     def _take(self, name: str, octets: bytes) -> None:
-        now_us = monotonic_us()
         if self._failover.heard(name):
             self._changed.set()
-        if self._medium is not None:
-            self._medium.put(octets, False, now_us)
-        else:
-            self._node.receive(name, octets, now_us)
+        self._node.receive(name, octets, monotonic_us())
         self.step()
 
     def step(self) -> None:
         """Send what the node has to say, and set the alarm clock for its next deadline."""
         if self._stopped:
             return
-        now_us = monotonic_us()
-        moved = True
-        while moved:
-            moved = False
-            for path, octets in self._node.outgoing():
-                if self._medium is not None:
-                    self._medium.put(octets, True, now_us)
-                else:
-                    self._send(path, octets)
-            for outward, octets in self._medium.arrived(now_us) if self._medium else ():
-                moved = True
-                name = next(iter(self._connections), None)
-                if name is None:
-                    continue
-                if outward:
-                    self._send(name, octets)
-                else:
-                    self._node.receive(name, octets, now_us)
-        self._heed(now_us)
+        for path, octets in self._node.outgoing():
+            self._send(path, octets)
+        self._heed(monotonic_us())
         self._after()
         self._set_timer()
 
@@ -249,8 +213,7 @@ class NodeHost:
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        medium_us = self._medium.deadline_us() if self._medium is not None else None
-        due_us = earliest(self._node.deadline_us(), medium_us)
+        due_us = self._node.deadline_us()
         wait_s = MAX_SLEEP_S
         if due_us is not None:
             wait_s = min(max(MIN_SLEEP_S, (due_us - monotonic_us()) / US_PER_S), MAX_SLEEP_S)

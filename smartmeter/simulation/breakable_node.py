@@ -16,7 +16,7 @@ they are taken away:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from random import Random
@@ -26,7 +26,7 @@ from protocols.machine import earliest
 from smartmeter.comms.node import SmartNode
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.network.faults import Holding, flipped, is_notification
-from smartmeter.network.link import Link, LinkSettings
+from smartmeter.network.link import Link
 
 MAX_FAULTS = 1_000
 #: Ways that are known at once; the oldest is forgotten first, with what it still carries.
@@ -105,13 +105,13 @@ class _Struck(Holding):
 
 
 class BreakableNode:
-    """A node on its bearers, each behind a link of its own; ``inner`` is the node."""
+    """A node on its bearers, each behind a link; ``inner`` is the node."""
 
-    def __init__(self, inner: SmartNode, settings: LinkSettings, chance: Random) -> None:
+    def __init__(self, inner: SmartNode, new_link: Callable[[], Link], chance: Random) -> None:
         self.inner = inner
         self.faults: list[NetworkFault] = []
         self.counts: Counter[str] = Counter()
-        self._settings, self._chance = settings, chance
+        self._new_link, self._chance = new_link, chance
         self._links: dict[Hashable, Link] = {}
         self._worn: dict[NetworkFault, list[tuple[Link, _Struck]]] = {}
         self._out: list[tuple[Hashable, bytes]] = []
@@ -202,7 +202,7 @@ class BreakableNode:
         if link is None:
             while len(self._links) >= MAX_WAYS:
                 self.forget(next(iter(self._links)))
-            link = self._links[path] = Link(self._settings, self._chance)
+            link = self._links[path] = self._new_link()
             for fault in self.faults:
                 self._wrap(link, fault)
         return link

@@ -31,7 +31,7 @@ from smartmeter.comms.node import NodeHost
 from smartmeter.comms.paths import TcpPath, UdpPath
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
-from smartmeter.network.link import LinkSettings
+from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.actions import Json
 from smartmeter.simulation.breakable_node import BreakableNode
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
@@ -109,7 +109,7 @@ class FleetMember:
                 memories=memories,
                 joins_segments=settings.connect.way.has_segments,
             )
-        self.line = BreakableNode(self.device, LinkSettings(), chance)
+        self.line = BreakableNode(self.device, lambda: Link(LinkSettings(), chance), chance)
         self.host = NodeHost(_Heard(self.line), make_bearers([settings.connect], shipped.esn))
 
     @property

@@ -17,6 +17,7 @@ from smartmeter.comms.node import NodeHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.network.link import Link, LinkSettings
+from smartmeter.simulation.breakable_node import BreakableNode
 from smartmeter.simulation.count import Journal
 from smartmeter.simulation.house import House
 from smartmeter.simulation.smart_meter import SmartMeter
@@ -59,13 +60,16 @@ class Street:
         link = Link(LinkSettings(delay_us=5_000, jitter_us=15_000), chance)
         return House(device, link, journal)
 
+    def _host(self, house: House) -> NodeHost:
+        node = BreakableNode(house.device, lambda: house.link, Random(self._seed))
+        return NodeHost(node, [TcpBearer(self._bearer)])
+
     async def run(self) -> None:
         """Keep all houses running until cancelled; they come alive one after the other."""
         tasks = []
         try:
             for esn, house in self.houses.items():
-                host = NodeHost(house.device, [TcpBearer(self._bearer)], house.link)
-                self._hosts[esn] = host
+                host = self._hosts[esn] = self._host(house)
                 tasks.append(asyncio.create_task(host.run()))
                 await asyncio.sleep(0.02)
             await asyncio.gather(*tasks)

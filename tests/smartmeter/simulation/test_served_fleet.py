@@ -40,7 +40,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.network.link import LinkSettings
+from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.actions import ControlError, openapi
 from smartmeter.simulation.breakable_node import (
     BreakableNode,
@@ -253,9 +253,13 @@ class Echo:
         return None
 
 
+def a_link() -> Link:
+    return Link(LinkSettings(), Random(1))
+
+
 def a_line() -> tuple[BreakableNode, Echo]:
     echo = Echo()
-    return BreakableNode(echo, LinkSettings(), Random(1)), echo
+    return BreakableNode(echo, a_link, Random(1)), echo
 
 
 def passed(line: BreakableNode, octets: bytes, now_us: int) -> list[bytes]:
@@ -311,7 +315,7 @@ def test_mute_takes_notifications_only() -> None:
 def test_any_faults_together_end_and_leave_a_whole_line(
     kinds: list[NetworkFaultKind], seed: int
 ) -> None:
-    line = BreakableNode(Echo(), LinkSettings(), Random(seed))
+    line = BreakableNode(Echo(), a_link, Random(seed))
     for kind in kinds:
         line.add(NetworkFault(kind, 3))
     for n in range(8):
