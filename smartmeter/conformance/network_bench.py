@@ -7,7 +7,8 @@ Unlike a node of ours it adapts to nothing: an answer is what the rule says, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
@@ -34,6 +35,9 @@ from smartmeter.conformance.verdicts import (
 OWN_TITLE = ApTitle.parse(".65001")
 ANSWER_S, SILENCE_S = 15.0, 2.0
 GROUP = "network"
+#: How often a node is looked for that has failed a check.
+REACH_TRIES = 2
+GONE = "the node does not answer any more"
 IDENTIFY = encode_request(Identify())
 
 
@@ -319,24 +323,33 @@ def run_network(
     for check in checks:
         bench.settle()
         if reachable:
-            result = _once(bench, check).waived(waivers)
+            result, reachable = _run(bench, check)
         else:
-            why = "the node does not answer any more"
-            result = Result(check.name, GROUP, check.title, check.basis, Verdict.NOT_RUN, why)
+            result = Result(check.name, GROUP, check.title, check.basis, Verdict.NOT_RUN, GONE)
+        result = result.waived(waivers)
         results.append(result)
         told(result)
-        if result.verdict.failed or result.verdict is Verdict.WAIVED:
-            reachable = _answers(bench)
     bench.line.close()
     return results
 
 
+def _run(bench: NetworkBench, check: NetworkCheck) -> tuple[Result, bool]:
+    """Run a check; tell whether the node answers after it, where it failed.
+
+    That it does not is a violation, whatever the check rests on.
+    """
+    result = _once(bench, check)
+    if not result.verdict.failed or _answers(bench):
+        return result, True
+    return replace(result, verdict=Verdict.VIOLATION, text=f"{result.text}; {GONE}"), False
+
+
 def _answers(bench: NetworkBench) -> bool:
-    try:
-        bench.reach()
-    except (Unreachable, PortError):
-        return False
-    return True
+    for _ in range(REACH_TRIES):
+        with suppress(Unreachable, PortError):
+            bench.reach()
+            return True
+    return False
 
 
 def _once(bench: NetworkBench, check: NetworkCheck) -> Result:

@@ -140,6 +140,31 @@ def test_a_node_that_goes_is_a_violation_of_that_check_and_the_others_are_not_ru
     assert "Connection refused" in list(told.values())[at].text
 
 
+def test_a_node_that_falls_silent_is_a_violation_whatever_the_check_rests_on() -> None:
+    left = [10]
+
+    def fewer(octets: bytes) -> bytes:
+        left[0] -= 1
+        return octets if left[0] > 0 else NOTHING
+
+    doubtful = [one for one in NETWORK_CHECKS if one.name in ("C29", "C43", "C76")]
+    told = results(MemoryLine(asked=fewer), checks=[*doubtful * 2])
+    assert Verdict.DOUBTFUL not in {one.verdict for one in told.values()}
+    (gone,) = [one for one in told.values() if one.verdict is Verdict.VIOLATION]
+    assert "does not answer any more" in gone.text
+
+
+def test_a_node_that_is_missed_once_after_a_failure_is_looked_for_again() -> None:
+    asked = iter(range(1, 1000))
+
+    def lossy(octets: bytes) -> bytes:
+        return NOTHING if next(asked) in (2, 3) else octets
+
+    told = results(MemoryLine(asked=lossy, settings=OPEN), key=None, checks=NETWORK_CHECKS[:4])
+    verdicts = [one.verdict for one in told.values()]
+    assert verdicts == [Verdict.VIOLATION, *[Verdict.PASSED] * 3]
+
+
 def in_segments(octets: bytes) -> bytes:
     """Answer with a piece that has no octets."""
     elements = decode_apdu(octets).elements
