@@ -22,6 +22,7 @@ from ansi_tables.procedures import (
 )
 from ansi_tables.rendering import to_json_value
 from smartmeter.cli.consent import agree
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.members import set_members
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.read import read_tables
@@ -36,7 +37,7 @@ MAX_NUMBER = 2047
 @click.argument("which", metavar="PROCEDURE")
 @click.argument("parameters", nargs=-1)
 @click.option("--yes", is_flag=True, help="Ask nothing: for scripts.")
-@click.option("--serial-number", default="", help="Run it in this meter only.")
+@click.option("--serial-number", default="", callback=not_empty, help="Run it in this meter only.")
 @click.option("--no-answer", is_flag=True, help="Do not ask for ST-08.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @remote_options

@@ -6,13 +6,19 @@ import click
 
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import file_option
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 
 @click.command()
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
 @file_option("--list", "list_file", help="ESNs, one a line.")
-@click.option("--kind", default="", help="Only such work: upgrade, ping, provision, change key …")
+@click.option(
+    "--kind",
+    default="",
+    callback=not_empty,
+    help="Only such work: upgrade, ping, provision, change key …",
+)
 @client_options
 def command(esns: tuple[str, ...], list_file: str | None, kind: str, url: str, user: str) -> None:
     """Cancel work that people ordered and that has not ended.

@@ -11,6 +11,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME, file_option
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.terminal import WorkProgress
 from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
 
@@ -30,8 +31,16 @@ FORMATS = ("csv", "jsonl")
     help="Folder of a TMS, which may run meanwhile, or a copy of its database.",
 )
 @file_option("--list", "list_file", help="ESNs, one a line.")
-@click.option("--from", "from_", default="", metavar="TIME", help="UTC, 2026-11-01T00:00.")
-@click.option("--to", default="", metavar="TIME", help="Up to it; spans join without a seam.")
+@click.option(
+    "--from", "from_", default="", callback=not_empty, metavar="TIME", help="UTC, 2026-11-01T00:00."
+)
+@click.option(
+    "--to",
+    default="",
+    callback=not_empty,
+    metavar="TIME",
+    help="Up to it; spans join without a seam.",
+)
 @click.option(
     "--place", is_flag=True, help="With the meters that they replaced, each for its time there."
 )

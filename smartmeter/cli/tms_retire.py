@@ -7,12 +7,19 @@ from urllib.parse import quote
 import click
 
 from smartmeter.base.instant import utc_second
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.tms_client import TmsClient, client_options, for_each
 
 
 @click.command()
 @click.argument("esns", nargs=-1, required=True, metavar="ESN...")
-@click.option("--replaced-by", default="", metavar="ESN", help="The known meter in its place.")
+@click.option(
+    "--replaced-by",
+    default="",
+    callback=not_empty,
+    metavar="ESN",
+    help="The known meter in its place.",
+)
 @client_options
 def retire(esns: tuple[str, ...], replaced_by: str, url: str, user: str) -> None:
     """Take meters out of service.
@@ -35,7 +42,13 @@ def retire(esns: tuple[str, ...], replaced_by: str, url: str, user: str) -> None
 @click.command()
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
-@click.option("--at", default="", metavar="TIME", help="When it was done, UTC; without: now.")
+@click.option(
+    "--at",
+    default="",
+    callback=not_empty,
+    metavar="TIME",
+    help="When it was done, UTC; without: now.",
+)
 @client_options
 def replace(old: str, new: str, at: str, url: str, user: str) -> None:
     """Put the meter NEW, which is known, in the place of OLD.

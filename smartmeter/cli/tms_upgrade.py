@@ -15,6 +15,7 @@ from smartmeter.base.file import read_file, write_new
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME, file_option
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.tms_client import TmsClient, client_options, first_of
 from smartmeter.cli.tms_orders import carry_out
 from smartmeter.tms.model import Kind
@@ -77,7 +78,13 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
 @click.argument("file", type=NAME)
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
 @file_option("--list", "list_file", help="ESNs, one a line.")
-@click.option("--at", default="", metavar="TIME", help="UTC, 2026-12-01T02:00; without: at once.")
+@click.option(
+    "--at",
+    default="",
+    callback=not_empty,
+    metavar="TIME",
+    help="UTC, 2026-12-01T02:00; without: at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @client_options
 def send(

@@ -14,6 +14,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
 from smartmeter.cli.file_name import FILE_THERE
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.members import set_members
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.read import read_tables
@@ -35,7 +36,7 @@ SHOWN_OCTETS = 48
 @click.option("--set", "members", multiple=True, metavar="PATH=VALUE", help="One element.")
 @click.option("--offset", type=int, help="Write only the octets from here on.")
 @click.option("--yes", is_flag=True, help="Ask nothing: for scripts.")
-@click.option("--serial-number", default="", help="Write to this meter only.")
+@click.option("--serial-number", default="", callback=not_empty, help="Write to this meter only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @remote_options
 def command(

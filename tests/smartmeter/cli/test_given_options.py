@@ -65,3 +65,21 @@ def test_a_list_that_names_no_meter_is_not_taken_for_all(tmp_path: Path) -> None
     line = ["tms", "cancel", "--kind", "ping", "--list", str(tmp_path / "list")]
     done = CliRunner().invoke(group, line)
     assert "names no meter" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "write sim: 5 00 --yes --serial-number",
+        "procedure sim: REMOTE_RESET 01 --yes --serial-number",
+        "tms cancel SM000001 --kind",
+        "tms upgrade send setup.cfg SM000001 --at",
+        "tms retire SM000001 --replaced-by",
+        "tms replace SM000001 SM000002 --at",
+        "tms export intervals --data x --from",
+        "tms export intervals --data x --to",
+    ],
+)
+def test_what_narrows_is_not_left_out_by_a_variable_that_is_not_set(line: str) -> None:
+    done = CliRunner().invoke(group, [*line.split(), ""])
+    assert done.exit_code == 2 and "is empty; give a value, or leave it out" in done.stderr
