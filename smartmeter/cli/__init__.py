@@ -177,6 +177,7 @@ def main() -> None:
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort as error:
+        _give_up_output()  # the question, where it could not be printed
         # Click makes one of Ctrl-C, and of a question whose answer never came; 8.1 hides the cause.
         if isinstance(error.__context__, KeyboardInterrupt):
             click.echo("smartmeter: stopped", err=True)

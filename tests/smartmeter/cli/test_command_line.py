@@ -135,6 +135,24 @@ def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Pa
         assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
 
 
+def test_a_question_that_cannot_be_printed_is_told_as_one_without_an_answer(tmp_path: Path) -> None:
+    words = ("gateway", "init", "--out", str(tmp_path), "--port", "/dev/null")
+    command = [sys.executable, "-m", "smartmeter", *words]
+    for unbuffered in ("", "1"):
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("smartmeter: "), done.stderr
+
+
 def test_no_verb_of_the_head_end_is_told_by_half_a_sentence_in_the_list_of_its_group() -> None:
     groups: list[Group] = [tms.command]
     for one in groups:
