@@ -48,6 +48,16 @@ def allow_sockets() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def connections_granted(most: int) -> int:
+    """Give how many connections leave a quarter of the open files to pages, database and log."""
+    try:
+        import resource
+    except ImportError:
+        return most
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if files == resource.RLIM_INFINITY else min(most, files * 3 // 4)
+
+
 def told_to_end() -> bool:
     """Tell whether the current task was cancelled and is only saying farewell."""
     task = asyncio.current_task()

@@ -18,6 +18,7 @@ from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.address import shown
 from smartmeter.comms.datagrams import Address, DatagramSocket
+from smartmeter.comms.event_loop import connections_granted
 from smartmeter.comms.paths import CalledPath, Handler, Path, TcpPath, UdpPath, datagram_came
 from smartmeter.comms.sockets import (
     CONNECT_TIMEOUT_S,
@@ -33,7 +34,7 @@ from smartmeter.comms.tls_door import BACKLOG, TlsDoor
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads
 
-#: Connections at once; more are refused.
+#: Connections at once, where the system grants so many open files; more are refused.
 MAX_CONNECTIONS = 100_000
 #: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
 MAX_PENDING_OCTETS = 64 << 20
@@ -56,7 +57,7 @@ class Listener:
         self,
         handler: Handler,
         limit: int,
-        most: int = MAX_CONNECTIONS,
+        most: int | None = None,
         segment_octets: int | None = None,
     ) -> None:
         self.handler, self.limit, self._segment_octets = handler, limit, segment_octets
@@ -64,7 +65,7 @@ class Listener:
         self.buffer = memoryview(bytearray(READ_OCTETS))
         self.counts: Counter[str] = Counter()
         self.paths: set[TcpPath] = set()
-        self._most = most
+        self._most = connections_granted(MAX_CONNECTIONS) if most is None else most
         #: Connections that owe a message: when they are looked at, and what was there before.
         self._owing: dict[TcpPath, tuple[float, int]] = {}
         self._pending = 0

@@ -60,6 +60,13 @@ async def serving() -> AsyncIterator[Served]:
         await served.listener.close()
 
 
+def test_connections_leave_files_to_pages_and_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    for files, most in ((200, 150), (1024, 768), (resource.RLIM_INFINITY, 100_000)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert Listener(Served(), LIMIT)._most == most
+
+
 class Client:
     """A plain TCP client."""
 
