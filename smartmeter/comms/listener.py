@@ -57,7 +57,7 @@ class Listener:
         self,
         handler: Handler,
         limit: int,
-        most: int | None = None,
+        most: int = MAX_CONNECTIONS,
         segment_octets: int | None = None,
     ) -> None:
         self.handler, self.limit, self._segment_octets = handler, limit, segment_octets
@@ -65,7 +65,7 @@ class Listener:
         self.buffer = memoryview(bytearray(READ_OCTETS))
         self.counts: Counter[str] = Counter()
         self.paths: set[TcpPath] = set()
-        self._most = connections_granted(MAX_CONNECTIONS) if most is None else most
+        self._most = most
         #: Connections that owe a message: when they are looked at, and what was there before.
         self._owing: dict[TcpPath, tuple[float, int]] = {}
         self._pending = 0
@@ -94,6 +94,8 @@ class Listener:
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen for connections at all addresses of a host; OSError when one is taken."""
         loop = asyncio.get_running_loop()
+        # A program takes as many files as it is granted when it begins to serve, and not before.
+        self._most = connections_granted(self._most)
         sockets = listening_sockets(host, port, socket.SOCK_STREAM)
         self._tcp_address = endpoint(sockets[0].getsockname())
         door = None if tls is None else TlsDoor(tls, lambda: TcpPath(self), self.counts)
