@@ -138,7 +138,10 @@ class Shell(cmd.Cmd):
 
     def do_tables(self, line: str) -> None:
         """tables: list the tables that ST-00 names"""
-        general = read_tables(self._meter, [0]).snapshot[0]
+        found = read_tables(self._meter, [0])
+        if 0 in found.refused:
+            raise found.refused[0]
+        general = found.snapshot[0]
         used = sorted(general.STD_TBLS_USED) + [n | 2048 for n in sorted(general.MFG_TBLS_USED)]
         self._tables = [name_of(number) for number in used]
         click.echo(" ".join(self._tables))

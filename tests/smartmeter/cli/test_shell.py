@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from protocols.errors import ServiceRefused
+from smartmeter.cli.shell import Shell
+
 pty = pytest.importorskip("pty", reason="no terminals here")
 
 PROMPT = "meter> "
@@ -73,3 +76,20 @@ def test_a_shell_completes_remembers_and_asks(tmp_path: Path) -> None:
     [history] = tmp_path.rglob("history")
     assert "procedure CLEAR_DATA" in history.read_text()
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+
+class Locked:
+    """A meter that shows nothing."""
+
+    def read(self, table: int, progress: object = None) -> bytes:
+        raise ServiceRefused(3, "isc", f"FullRead of table {table}")
+
+
+@pytest.mark.parametrize("line", ["tables", "read 0", "hex 0", "procedure 9"])
+def test_a_meter_that_does_not_show_its_tables_ends_no_shell(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell(Locked(), yes=True)  # type: ignore[arg-type]
+    assert not shell.onecmd(line) and shell.failed
+    told = "".join(capsys.readouterr())
+    assert "isc" in told or "ST-00" in told, told
