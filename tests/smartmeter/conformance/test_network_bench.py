@@ -79,6 +79,40 @@ def test_a_node_whose_tables_take_a_password_is_not_blamed_for_it() -> None:
     assert verdicts["C30"] is verdicts["C37"] is Verdict.NOT_APPLICABLE
 
 
+class Noting(Tables):
+    """A device that notes who would change something, and each password."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes: list[int] = []
+        self.passwords: set[bytes] = set()
+
+    def write(
+        self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
+    ) -> None:
+        self.changes.append(table)
+
+    def leave(self, rights: Rights, procedure: int, now_us: int) -> None:
+        self.changes.append(procedure)
+
+    def of_password(
+        self, user_id: int | None, user: bytes, password: bytes, rights: Rights
+    ) -> Rights | None:
+        self.passwords.add(password)
+        return super().of_password(user_id, user, password, rights)
+
+
+@pytest.mark.parametrize("settings", [DEMANDING, OPEN])
+def test_no_check_writes_or_tries_another_password_or_leaves_a_session_open(
+    settings: NodeSettings,
+) -> None:
+    tables = Noting()
+    line = MemoryLine(settings=settings, tables=tables)
+    assert len(found(line)) == len(NETWORK_CHECKS)
+    assert tables.changes == [] and tables.passwords == {PASSWORD}
+    assert len(line.talk.server.node.sessions) == 0
+
+
 def silent_in_clear(octets: bytes) -> bytes:
     try:
         is_clear = not decode_apdu(octets).user_information[0] & 0x0C
