@@ -142,8 +142,9 @@ def _refuse_what_does_nothing(port: str, options: dict[str, Any]) -> None:
     if options["plan_only"]:
         refuse_given((*_REPORTS, "replay_file"), "is of a run, and --plan runs nothing")
     if options["replay_file"]:
-        others = (*_REPORTS, "groups", "names", "budget", "seed", "waiver_file")
-        refuse_given(others, "has no part in --replay, which runs again what failed")
+        refuse_given(
+            ("groups", "names", "seed"), "has no part in --replay, which runs again what failed"
+        )
     if is_network(port):
         return
     refuse_given(("user_id",), "is for c1222://HOST[:PORT]/APTITLE")

@@ -25,7 +25,7 @@ from smartmeter.cli import group
         ("conformance sim: --plan --replay FILE", "--replay is of a run, and --plan runs nothing"),
         ("conformance --diff a b --html FILE", "--html has no part in --diff"),
         ("conformance sim: --diff a b", "PORT has no part in --diff"),
-        ("conformance sim: --replay a --junit FILE", "--junit has no part in --replay"),
+        ("conformance sim: --replay a --seed 7", "--seed has no part in --replay"),
         ("conformance sim: --replay a --check D07", "--check has no part in --replay"),
         ("conformance sim: --user-id 5", "--user-id is for c1222://HOST[:PORT]/APTITLE"),
         ("conformance sim: --yes-serial 5", "--yes-serial goes with --allow-...:"),
