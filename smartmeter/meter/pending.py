@@ -22,6 +22,8 @@ from smartmeter.meter.clock import Clock, stamp_of
 
 EVENT_OCTETS = 6
 SELF_READ_BIT, DEMAND_RESET_BIT = 1 << 4, 1 << 5
+#: Bits of the event's first octet that say something: the two above it are filler.
+_SELECTOR_BITS = 0x3F
 #: Seconds of weeks, days, hours, minutes and seconds of a relative event.
 _RELATIVE_S = (604_800, 86_400, 3600, 60, 1)
 
@@ -95,8 +97,13 @@ class PendingTables:
         return [groups[key] for key in sorted(groups)]
 
     def of_event(self, event: bytes | None) -> list[Waiting]:
-        """Give the tables that wait for an event, or all of them for None."""
-        return [w for w in self.waiting.values() if event is None or w.event == event]
+        """Give the tables that wait for an event, filler aside, or all of them for None."""
+        wanted = event and (event[0] & _SELECTOR_BITS, event[1:])
+        return [
+            waiting
+            for waiting in self.waiting.values()
+            if wanted in (None, (waiting.event[0] & _SELECTOR_BITS, waiting.event[1:]))
+        ]
 
     def remove(self, tables: list[Waiting]) -> None:
         """Forget tables that are active now, or discarded."""

@@ -231,6 +231,15 @@ def test_pending_tables_of_one_event_are_activated_together_or_discarded() -> No
     assert run(bench, 13, {"PENDING_EVENT": event})[0] == 2
 
 
+def test_filler_in_the_event_of_a_pending_table_does_not_matter_to_who_activates_it() -> None:
+    bench = Bench(COMMERCIAL)
+    image = bench.snapshot().images[27]
+    bench.meter.write_table(0x1000 | 27, b"\xc2hello" + image, bench.now_us)
+    event = {"EVENT_SELECTOR": {"EVENT_CODE": 2, "SELF_READ_FLAG": 0, "DEMAND_RESET_FLAG": 0}}
+    assert run(bench, 13, {"PENDING_EVENT": event | {"EVENT_STORAGE": b"hello"}})[0] == 0
+    assert bench.snapshot()[4].NBR_PENDING_ACTIVATION == 0
+
+
 def test_a_pending_table_of_a_wrong_size_is_refused_when_it_is_written() -> None:
     bench = Bench(COMMERCIAL)
     tables, event = bench.snapshot(), b"\x02hello"
