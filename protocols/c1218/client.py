@@ -8,13 +8,13 @@ from the standard, client and link adapt to it and note it in ``quirks``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from protocols.c1218.awaited import AwaitedAnswer
 from protocols.c1218.grant import granted
-from protocols.c1218.steps import ClientLimits, Pause, Speed, Step
+from protocols.c1218.steps import ClientLimits, Pause, Script, Speed, Step
 from protocols.c1218.transfer import SESSION_LOST
 from protocols.datalink.link import (
     DEFAULT_PACKET_OCTETS,
@@ -146,7 +146,7 @@ class Exchanged:
 
 @dataclass
 class _Running:
-    script: Generator[Step, Response, Any]
+    script: Script[Any]
     token: object
     request: Request | None = None
     repeats: int = 0
@@ -200,7 +200,7 @@ class Client:
         """Give the line's speed."""
         return self._baud
 
-    def run(self, script: Generator[Step, Response, Any], token: object, now_us: int) -> None:
+    def run(self, script: Script[Any], token: object, now_us: int) -> None:
         """Queue a script; ``token`` comes back with its result."""
         if len(self._queue) >= MAX_QUEUED:
             raise LocalProtocolError(f"{MAX_QUEUED} scripts are waiting already")

@@ -7,7 +7,6 @@ how it waits is its only business.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import (
@@ -22,13 +21,12 @@ from protocols.c1218.scripts import (
     read_index,
     resumed,
 )
-from protocols.c1218.steps import ClientLimits, Script
+from protocols.c1218.steps import ClientLimits, Script, T
 from protocols.c1218.transfer import Progress, TableReading, TableWriting
 from protocols.errors import LinkError, PortError, ProcedureUnanswered
 from protocols.machine import SetBaud
 from protocols.psem.codes import START_BAUD
 
-T = TypeVar("T")
 #: The channel traffic time-out: a Wait of less would shorten it on some devices.
 AT_LEAST_S = 6
 

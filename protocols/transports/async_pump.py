@@ -12,23 +12,20 @@ A call that is cancelled leaves the session undefined: close it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
-from protocols.c1218.steps import Step
+from protocols.c1218.steps import Script, T
 from protocols.c1218.transfer import Progress
 from protocols.errors import LinkError, PortError, ProtocolError
-from protocols.psem.services import Response
 from protocols.transports.names import open_port
 from protocols.transports.port import Port, drop_leftovers
 from protocols.transports.pump import MAX_WAIT_S, PATIENCE_S, REOPEN_S, monotonic_us
-
-T = TypeVar("T")
 
 
 class AsyncMeterPort:
@@ -42,11 +39,9 @@ class AsyncMeterPort:
         open_the_port: Callable[[], Port],
         settings: LogonSettings | None = None,
         options: ClientOptions | None = None,
-        now_us: Callable[[], int] = monotonic_us,
     ) -> None:
         self._open_the_port = open_the_port
         self._port: Port | None = None
-        self._now_us = now_us
         self._conversation = Conversation(settings, options)
         self.client = self._conversation.client
         self._one = asyncio.Lock()
@@ -116,17 +111,17 @@ class AsyncMeterPort:
         """Keep the session for an idle time."""
         await self.run(self._conversation.keep_alive(seconds))
 
-    async def run(self, script: Generator[Step, Response, T]) -> T:
+    async def run(self, script: Script[T]) -> T:
         """Run a script of your own; calls of several tasks follow each other."""
         async with self._one:
             ended = await self._run(script)
         value: T = ended.outcome()
         return value
 
-    async def _run(self, script: Generator[Step, Response, Any]) -> ScriptDone | ScriptFailed:
+    async def _run(self, script: Script[Any]) -> ScriptDone | ScriptFailed:
         token = object()
         ended: ScriptDone | ScriptFailed | None = None
-        self.client.run(script, token, self._now_us())
+        self.client.run(script, token, monotonic_us())
         while True:
             try:
                 await self._write_out()
@@ -144,13 +139,13 @@ class AsyncMeterPort:
         assert self._port is not None
         if data := self.client.outgoing():
             await asyncio.to_thread(self._port.write, data)
-            self.client.sent(self._now_us())
+            self.client.sent(monotonic_us())
 
     async def _wait(self) -> None:
         assert self._port is not None
-        wait_s = self._conversation.wait_s(self._now_us(), MAX_WAIT_S)
+        wait_s = self._conversation.wait_s(monotonic_us(), MAX_WAIT_S)
         data = await asyncio.to_thread(self._port.read, wait_s)
-        self._conversation.waited(data, self._now_us())
+        self._conversation.waited(data, monotonic_us())
 
     async def _come_back(self, error: PortError) -> None:
         """Open a port that has gone, once it is back; what runs is told that its link was lost."""
@@ -158,16 +153,16 @@ class AsyncMeterPort:
         if self._closing:
             raise error
         self._port.close()
-        give_up_us = self._now_us() + int(PATIENCE_S * 1e6)
+        give_up_us = monotonic_us() + int(PATIENCE_S * 1e6)
         while True:
             try:
                 self._port = await asyncio.to_thread(self._open_the_port)
                 break
             except PortError:
-                if self._now_us() >= give_up_us:
+                if monotonic_us() >= give_up_us:
                     raise error from None
                 await asyncio.sleep(REOPEN_S)
-        self.client.line_lost(LinkError(str(error)), self._now_us())
+        self.client.line_lost(LinkError(str(error)), monotonic_us())
 
 
 def open_meter_async(

@@ -9,17 +9,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import TypeVar
 
 from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
-from protocols.c1218.steps import Script
+from protocols.c1218.steps import Script, T
 from protocols.errors import LocalProtocolError, PortError, ProtocolError
 from protocols.transports.capture import noting
 from protocols.transports.port import monotonic_us
 
-T = TypeVar("T")
 CONNECT_TIMEOUT_S = 10.0
 READ_OCTETS = 4096
 MAX_WAIT_S = 1.0

@@ -9,23 +9,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
-from protocols.c1218.steps import Step
+from protocols.c1218.steps import Script, T
 from protocols.c1218.transfer import Progress
 from protocols.errors import LinkError, PortError, ProtocolError
-from protocols.psem.services import Response
 from protocols.transports.names import open_port as open_port
 from protocols.transports.port import Port, drop_leftovers
 from protocols.transports.port import monotonic_us as monotonic_us
 
-T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
 #: A port that has gone is tried again so often, and waited for so long.
@@ -115,7 +113,7 @@ class MeterPort:
         """Keep the session for an idle time."""
         self.run(self._conversation.keep_alive(seconds))
 
-    def run(self, script: Generator[Step, Response, T]) -> T:
+    def run(self, script: Script[T]) -> T:
         """Run a script of your own."""
         token = object()
         ended: ScriptDone | ScriptFailed | None = None

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from protocols.c1218.scripts import asked_by
-from protocols.c1218.steps import Script, Step
+from protocols.c1218.steps import Script, Step, T
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -36,8 +36,6 @@ from protocols.psem.services import (
     Terminate,
     Wait,
 )
-
-T = TypeVar("T")
 
 PROCEDURE_INITIATE = 7
 #: TABLE_IDB_BFLD at the head of ST-07: eleven bits of number, the manufacturer's flag above them.
