@@ -344,6 +344,7 @@ class Meter:
         status = self.conditions.standard_status
         return status | flag_bit("TAMPER_DETECT_FLAG") if self.access.failures else status
 
+    @property
     def manufacturer_status(self) -> frozenset[int]:
         """Give ST-03.ED_MFG_STATUS, as far as its octets go.
 

@@ -206,7 +206,7 @@ def _clear_standard_status(meter: Meter, given: Record, now_us: int) -> Result:
 
 def _clear_mfg_status(meter: Meter, given: Record, now_us: int) -> Result:
     meter.conditions.clear_manufacturer()
-    return ResultCode.COMPLETED, {"ED_MFG_STATUS": meter.manufacturer_status()}
+    return ResultCode.COMPLETED, {"ED_MFG_STATUS": meter.manufacturer_status}
 
 
 def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:

@@ -84,7 +84,7 @@ def _status(meter: Meter, now_us: int) -> Shown:
         },
         "ED_STD_STATUS1": meter.standard_status,
         "ED_STD_STATUS2": 0,
-        "ED_MFG_STATUS": meter.manufacturer_status(),
+        "ED_MFG_STATUS": meter.manufacturer_status,
     }
 
 
