@@ -176,10 +176,6 @@ class Node:
             raise LocalProtocolError(f"no request waits under token {token}")
         self._reply(serving, responses, now_us)
 
-    def forget(self, token: int) -> None:
-        """Leave a request that arrived without an answer."""
-        self._serving.pop(token, None)
-
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""
         self.counts["received"] += 1

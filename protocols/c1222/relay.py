@@ -510,10 +510,7 @@ class Relay:
             if isinstance(event, RequestArrived):
                 self.note_relay(event)
                 items = [self._services.serve(event, service, now_us) for service in event.services]
-                if b"" not in items:
-                    self.node.answer(event.token, items, now_us)
-                else:
-                    self.node.forget(event.token)
+                self.node.answer(event.token, items, now_us)
             elif isinstance(event, ResponseArrived) and path == self.upstream:
                 self._ways.answered_from_above(event.calling, now_us)
 

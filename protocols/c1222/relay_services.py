@@ -55,7 +55,7 @@ class RelayServices:
         self.changes: list[Change] = []
 
     def serve(self, event: RequestArrived, octets: bytes, now_us: int) -> bytes:
-        """Give the response to one service; nothing at all means silence."""
+        """Give the response to one service."""
         try:
             service = decode_service(octets)
         except MalformedRequest as error:
@@ -64,7 +64,7 @@ class RelayServices:
             case Identify() | Trace():
                 return answer_of_node(service, self._node.title)
             case Resolve(title):
-                return self._resolve(event, title, now_us)
+                return self._resolve(title, event.path, now_us)
             case Register() if self._registrar is not None:
                 return self._register(event, service, now_us)
             case Deregister(title) if self._registrar is not None:
@@ -116,13 +116,10 @@ class RelayServices:
                 continue
             self._node.request([service], host.title, way, now_us, response_control=NEVER)
 
-    def _resolve(self, event: RequestArrived, title: ApTitle | None, now_us: int) -> bytes:
-        """Answer with an address; where everybody was asked, who does not know is silent."""
-        address = self._address(title, event.path, now_us) if title is not None else b""
-        if address:
-            return _OK + bytes([len(address)]) + address
-        asked_everybody = event.group or event.called is None
-        return b"" if asked_everybody else bytes([ResponseCode.uat])
+    def _resolve(self, title: ApTitle | None, asker: Hashable, now_us: int) -> bytes:
+        """Answer with an address; where everybody was asked, the node says no ``uat``."""
+        address = self._address(title, asker, now_us) if title is not None else b""
+        return _OK + bytes([len(address)]) + address if address else bytes([ResponseCode.uat])
 
     def _address(self, title: ApTitle, asker: Hashable, now_us: int) -> bytes:
         """Give where the asker may reach a title: at its own address, or through this relay."""

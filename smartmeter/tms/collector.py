@@ -328,9 +328,7 @@ class Collector:
             if answer is None:
                 waiting.append((len(answers), service))
             answers.append(answer)
-        if b"" in answers:
-            self.node.forget(event.token)
-        elif esn is not None and waiting:
+        if esn is not None and waiting:
             self._open.begin(event.token, answers)
             self._ask_store(event, esn, waiting)
         else:

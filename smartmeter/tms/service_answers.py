@@ -51,7 +51,7 @@ class ServiceAnswers:
         self.began_s: int | None = None
 
     def to(self, service: Service, event: RequestArrived, esn: str | None) -> bytes | None:
-        """Give the response to one service: empty for silence, None where the store is to be asked.
+        """Give the response to one service; None where the store is to be asked.
 
         ``esn`` is that of a node that has shown its key.
         """
@@ -69,11 +69,9 @@ class ServiceAnswers:
                 return bytes([ResponseCode.onp])
             case Resolve(title):
                 address = self._address(title, event.path) if title is not None else b""
-                if address:
-                    return OK + bytes([len(address)]) + address
-                # A node that does not know is silent when everybody was asked.
-                silent = event.group or event.called is None
-                return b"" if silent else bytes([ResponseCode.uat])
+                # Where everybody was asked, the node says no ``uat``.
+                none = bytes([ResponseCode.uat])
+                return OK + bytes([len(address)]) + address if address else none
         return self._to_member(service, event, esn) if esn is not None else NOT_CLEARED
 
     def _to_member(self, service: Service, event: RequestArrived, esn: str) -> bytes | None:

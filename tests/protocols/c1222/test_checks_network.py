@@ -273,7 +273,7 @@ def test_check_73_a_broadcast_seen_twice_is_carried_out_once() -> None:
     assert talk.rejections() == ["repeated"]
 
 
-def test_who_repeats_a_question_to_many_is_answered_once_and_after_the_random_time() -> None:
+def test_who_repeats_a_question_to_many_is_answered_once_and_after_its_own_time() -> None:
     talk = Talk()
     octets = request([encode_request(Identify())], 9, called=ApTitle.parse(".7.0"))
     for _ in range(3):
