@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,9 @@ from smartmeter.cli.log_line import log_line
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.state_folder import claim, claim_file
+
+if TYPE_CHECKING:
+    from smartmeter.gateway.settings import GatewaySettings
 
 SETTINGS = file_option("--settings", "name", required=True, help="TOML: module, meter, tms, sinks.")
 #: What of the status is a UTC second.
@@ -62,8 +66,7 @@ def run(name: str, clock: str, page: str | None) -> None:
             return
     from smartmeter.gateway.hindrances import refuse_hindrances
 
-    if page is not None:
-        need(*PAGE)
+    need(*_packages(settings, page is not None))
     refuse_hindrances(settings, place)
     claim(settings.data)
     for seat in settings.seats:
@@ -85,6 +88,19 @@ def run(name: str, clock: str, page: str | None) -> None:
     if asyncio.run(run_gateway(settings, rate, log_line, ready, signals, place)):
         begin_again(sys.argv[1:])
     log_line("stopped", err=True)
+
+
+def _packages(settings: GatewaySettings, has_page: bool) -> Iterator[str]:
+    """Give what a gateway with these settings cannot run without."""
+    if has_page:
+        yield from PAGE
+    brokers = [one for one in settings.bearers if one.address.startswith(("mqtt:", "mqtts:"))]
+    if settings.sinks.mqtt is not None or (brokers and not has_page):
+        yield "aiomqtt"
+    if settings.metrics is not None:
+        yield "prometheus_client"
+    if settings.sinks.home_assistant is not None:
+        yield "websockets"
 
 
 @command.command()

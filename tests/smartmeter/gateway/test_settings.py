@@ -380,14 +380,32 @@ def test_what_keeps_a_gateway_from_starting_is_told_before_anything_is_made(
     assert not (tmp_path / "data").exists() and not done.output
 
 
-def test_a_page_without_its_packages_is_told_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("sections", "option", "package"),
+    [
+        ({}, ("--with-tms", "127.0.0.1:0"), "nicegui"),
+        ({"gateway": {"metrics": '"127.0.0.1:0"'}}, (), "prometheus_client"),
+        ({"mqtt": {"host": '"127.0.0.1"'}}, (), "aiomqtt"),
+        ({"[tms]": {"address": '"mqtt:127.0.0.1:1883"'}}, (), "aiomqtt"),
+        (
+            {"home_assistant": {"url": '"ws://h/api/websocket"', "token_file": '"{folder}/key"'}},
+            (),
+            "websockets",
+        ),
+    ],
+)
+def test_a_package_that_is_missing_is_told_before_anything_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sections: dict[str, dict[str, str]],
+    option: tuple[str, ...],
+    package: str,
 ) -> None:
-    path = settings_file(tmp_path, WORKS | {"gateway": {"data": '"{folder}/data"'}})
-    monkeypatch.setitem(sys.modules, "nicegui", None)
-    line = ("gateway", "run", "--settings", str(path), "--with-tms", "127.0.0.1:0")
-    done = CliRunner().invoke(group, line)
-    assert isinstance(done.exception, ModuleNotFoundError) and done.exception.name == "nicegui"
+    data = {"gateway": {"data": '"{folder}/data"'} | sections.get("gateway", {})}
+    path = settings_file(tmp_path, WORKS | sections | data)
+    monkeypatch.setitem(sys.modules, package, None)
+    done = CliRunner().invoke(group, ("gateway", "run", "--settings", str(path), *option))
+    assert isinstance(done.exception, ModuleNotFoundError) and done.exception.name == package
     assert not (tmp_path / "data").exists()
 
 
