@@ -159,7 +159,8 @@ def _on_network(port: str, network: NetworkOptions, options: dict[str, Any]) -> 
     from smartmeter.cli import conformance_network as network_run
 
     refuse_given(network_run.NOT_HERE, "is for a line, not for c1222://…")
-    checks = network_run.chosen_checks(options["names"], options["allow_attacks"])
+    permits = {each for each in Permit if options[f"allow_{each.value}"]}
+    checks = network_run.chosen_checks(options["names"], permits)
     if options["plan_only"]:
         parse_name(port)
         return _say(network_run.plan_lines(checks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from random import SystemRandom
 
 import click
@@ -15,28 +15,31 @@ from protocols.transports.pump import monotonic_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.known_keys import read_keys
 from smartmeter.cli.meter_line import NetworkOptions
+from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Result, Unreachable
 
-#: Options that a network has no use for: its checks write nothing, draw nothing and repeat nothing.
+#: Options that a network has no use for: its checks ask for no procedure, draw and repeat nothing.
 NOT_HERE = (
-    *("allow_writes", "allow_procedures", "groups", "budget", "seed", "examples", "tries"),
+    *("allow_procedures", "groups", "budget", "seed", "examples", "tries"),
     *("failures", "profile_file", "yes_serial", "replay_file", "rts", "dtr"),
 )
 
 
-def chosen_checks(names: tuple[str, ...], attacks: bool) -> list[NetworkCheck]:
+def chosen_checks(names: tuple[str, ...], permits: Set[Permit]) -> list[NetworkCheck]:
     """Give the checks that are wanted and allowed."""
     if unknown := set(names) - {one.name for one in NETWORK_CHECKS}:
         raise click.UsageError(f"{min(unknown)} is no check of a network; see --plan")
     chosen = [
         one
         for one in NETWORK_CHECKS
-        if (attacks or not one.attack) and (not names or one.name in names)
+        if (one.needs is None or one.needs in permits) and (not names or one.name in names)
     ]
     if not chosen:
-        raise click.UsageError(f"{names[0]} would not be run: it needs --allow-attacks")
+        needs = next(one.needs for one in NETWORK_CHECKS if one.name == names[0])
+        permit = needs.value if needs else ""
+        raise click.UsageError(f"{names[0]} would not be run: it needs --allow-{permit}")
     return chosen
 
 
@@ -45,7 +48,8 @@ def plan_lines(checks: list[NetworkCheck]) -> list[str]:
     left_out = len(NETWORK_CHECKS) - len(checks)
     lines = [f"{one.name:5s} network    {one.title}" for one in checks]
     lines.append(f"{len(checks)} checks, about {4 * len(checks)} s at most where all is well")
-    return lines + ([f"{left_out} checks are left out"] if left_out else [])
+    allow = "--allow-writes or --allow-attacks"
+    return lines + ([f"{left_out} checks are left out: they need {allow}"] if left_out else [])
 
 
 def run_on_network(

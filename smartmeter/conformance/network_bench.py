@@ -22,6 +22,7 @@ from protocols.errors import PortError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import Identify
+from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
     Basis,
@@ -281,13 +282,13 @@ def want(item: bytes, *codes: ResponseCode) -> bytes:
 
 @dataclass(frozen=True)
 class NetworkCheck:
-    """One thing that a node must do; ``attack`` needs a permit."""
+    """One thing that a node must do, and the permit that looking needs."""
 
     name: str
     title: str
     basis: Basis
     act: Callable[[NetworkBench], None]
-    attack: bool = False
+    needs: Permit | None = None
 
 
 Act = Callable[[NetworkBench], None]
@@ -297,10 +298,10 @@ def entered_in(checks: list[NetworkCheck]) -> Callable[..., Callable[[Act], Act]
     """Give the decorator that makes a check of a function, and enters it in a list."""
 
     def check(
-        name: str, title: str, basis: Basis = Basis.TWO_SOURCES, attack: bool = False
+        name: str, title: str, basis: Basis = Basis.TWO_SOURCES, needs: Permit | None = None
     ) -> Callable[[Act], Act]:
         def enter(act: Act) -> Act:
-            checks.append(NetworkCheck(name, title, basis, act, attack))
+            checks.append(NetworkCheck(name, title, basis, act, needs))
             return act
 
         return enter

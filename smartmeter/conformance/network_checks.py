@@ -15,7 +15,8 @@ from protocols.c1222.transactions import HINTS
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode, code_name
-from protocols.psem.services import FullRead, Logoff, Terminate
+from protocols.psem.services import FullRead, FullWrite, Logoff, Terminate
+from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.network_bench import (
     ANSWER_S,
     IDENTIFY,
@@ -30,6 +31,9 @@ from smartmeter.conformance.network_envelope_checks import ENVELOPE_CHECKS
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
 READ_0 = encode_request(FullRead(0))
+#: ST-05 holds the name of who owns the meter.
+NAMES = 5
+READ_NAMES = encode_request(FullRead(NAMES))
 UNKNOWN = b"\x6f"
 _CHECKS: list[NetworkCheck] = []
 _check = entered_in(_CHECKS)
@@ -236,6 +240,28 @@ def missing_table(bench: NetworkBench) -> None:
     want(item, ResponseCode.onp, ResponseCode.iar, ResponseCode.isc)
 
 
+@_check(
+    "C41",
+    "a write with a wrong checksum is err, and changes nothing",
+    Basis.ONE_SOURCE,
+    needs=Permit.WRITES,
+)
+def wrong_checksum(bench: NetworkBench) -> None:
+    """What stands in ST-05 is written to it, so that nothing is lost where it is taken."""
+    item = bench.secured([READ_NAMES])[-1]
+    if item[0] != ResponseCode.ok:
+        raise NotApplicable(f"ST-05 is refused with {code_name(item[0])}")
+    before = _table(item)
+    write = encode_request(FullWrite(NAMES, before))
+    item = bench.secured([write[:-1] + bytes((write[-1] ^ 1,))])[-1]
+    if item[0] == ResponseCode.ok:
+        raise Deviation("it was taken")
+    if _table(bench.secured([READ_NAMES])[-1]) != before:
+        raise Deviation(f"answered {code_name(item[0])}, and ST-05 is another")
+    if item[0] != ResponseCode.err:
+        raise NotApplicable(f"the node refuses the write with {code_name(item[0])}")
+
+
 @_check("C27", "a request that comes again is not carried out again")
 def replay(bench: NetworkBench) -> None:
     """The stored answer, octet by octet, or nothing."""
@@ -291,7 +317,7 @@ def session(bench: NetworkBench) -> None:
         raise Deviation(f"Logoff: answered {code_name(ended)}, not ok")
 
 
-@_check("C22", "a changed MAC, IV or octet gives nothing away", attack=True)
+@_check("C22", "a changed MAC, IV or octet gives nothing away", needs=Permit.ATTACKS)
 def changed(bench: NetworkBench) -> None:
     """``sme``, or no answer."""
     good = bench.build([READ_0], bench.lock())
@@ -306,7 +332,7 @@ def changed(bench: NetworkBench) -> None:
             want(bench.items(found[0], good)[0], ResponseCode.sme)
 
 
-@_check("C24", "an unknown key id is sme", Basis.ONE_SOURCE, attack=True)
+@_check("C24", "an unknown key id is sme", Basis.ONE_SOURCE, needs=Permit.ATTACKS)
 def unknown_key(bench: NetworkBench) -> None:
     """Or no answer, where that is the node's way."""
     lock = bench.lock()
@@ -332,4 +358,4 @@ def _table(item: bytes) -> bytes:
 
 
 #: In the order in which they are run: attacks may lock a node, so they come last.
-NETWORK_CHECKS = sorted([*_CHECKS, *ENVELOPE_CHECKS], key=lambda one: one.attack)
+NETWORK_CHECKS = sorted([*_CHECKS, *ENVELOPE_CHECKS], key=lambda one: one.needs is Permit.ATTACKS)

@@ -9,6 +9,7 @@ from protocols.c1222.builder import Lock
 from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
 from protocols.c1222.security import MAC_OCTETS, canonified_cleartext
 from protocols.psem.codes import ResponseCode, code_name
+from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.network_bench import (
     ANSWER_S,
     IDENTIFY,
@@ -154,7 +155,12 @@ def _with_list(bench: NetworkBench, listed: bytes, lock: Lock | None) -> bytes:
     return octets[: -len(listed) - MAC_OCTETS] + text + mac
 
 
-@_check("C49", "a request that is too large is rqtl, with the limit", Basis.ONE_SOURCE, attack=True)
+@_check(
+    "C49",
+    "a request that is too large is rqtl, with the limit",
+    Basis.ONE_SOURCE,
+    needs=Permit.ATTACKS,
+)
 def too_large(bench: NetworkBench) -> None:
     """The sources disagree on the width of the limit, and a small node may lack it."""
     lock = bench.serving_lock()

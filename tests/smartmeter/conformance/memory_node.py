@@ -29,6 +29,13 @@ OPEN = NodeSettings(max_apdu_octets=2048, demand_security=False)
 NOTHING = b"\x60\0"
 
 
+def named() -> Tables:
+    """Give a device with names, of who owns it."""
+    tables = Tables()
+    tables.images[5] = b"OWNER".ljust(20)
+    return tables
+
+
 @dataclass
 class MemoryLine:
     """A node in memory; ``asked`` and ``said`` change what passes, to make it wrong.
@@ -44,7 +51,7 @@ class MemoryLine:
     anew: bool = False
     forgets: bool = False
     settings: NodeSettings = DEMANDING
-    tables: Tables | None = None
+    tables: Tables = field(default_factory=named)
     is_stream: bool = True
     gone_after: int | None = None
     why_ended: str = field(default="the connection was closed", init=False)

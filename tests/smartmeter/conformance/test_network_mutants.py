@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from protocols.c1222.access import Rights
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, ORDER, decode_apdu, tlv
+from protocols.c1222.errors import ApduRejected
 from smartmeter.conformance.verdicts import Verdict
-from tests.protocols.c1222.conversation import READ_1, items
+from tests.protocols.c1222.conversation import READ_1, Tables, items, lock, request
 from tests.smartmeter.conformance.memory_node import NOTHING, OPEN, MemoryLine, found, results
 
+WRITE = 0x40
 Elements = list[bytes]
 #: Response control of a message of Identify in clear, with the lengths before it.
 ALWAYS, NEVER, ON_EXCEPTION, RESERVED = (b"\x81\x03" + bytes((0x80 | n,)) for n in (0, 2, 1, 3))
@@ -96,6 +99,20 @@ def in_clear(octets: bytes) -> bytes:
     return build_apdu(Envelope(*parts), items(octets))
 
 
+def any_checksum(octets: bytes) -> bytes:
+    """Take a write whatever its checksum is."""
+    try:
+        apdu = decode_apdu(octets)
+        services = items(octets)
+    except ApduRejected:
+        return octets
+    if apdu.key_id is None or services[-1][0] != WRITE:
+        return octets
+    write = services[-1]
+    services[-1] = write[:-1] + bytes((-sum(write[5:-1]) & 0xFF,))
+    return request(services, apdu.calling_invocation_id, lock(), calling=apdu.calling)
+
+
 def silent_if_large(octets: bytes) -> bytes:
     return NOTHING if len(octets) > 2_000 else octets
 
@@ -137,6 +154,7 @@ def other_mac(octets: bytes) -> bytes:
         ("C25", {"asked": without_a_key, "settings": OPEN}),
         ("C29", {"said": in_clear}),
         ("C49", {"said": one_for_another((b"\x0f\0\0\x08\0", b"\x0f\0\x08\0\0"))}),
+        ("C41", {"asked": any_checksum}),
         ("C49", {"asked": silent_if_large}),
         ("C76", {"forgets": True}),
     ],
@@ -170,3 +188,18 @@ def test_a_wrong_message_that_is_refused_in_words_is_no_more_than_advice() -> No
 
     one = results(MemoryLine(asked=refusing))["C8"]
     assert one.verdict is Verdict.ADVICE and "silence was due" in one.text, one
+
+
+class Rash(Tables):
+    """A device that changes a table when somebody fails to write it."""
+
+    def of_password(
+        self, user_id: int | None, user: bytes, password: bytes, rights: Rights
+    ) -> Rights | None:
+        self.images[5] = bytes((len(self.asked),))
+        return super().of_password(user_id, user, password, rights)
+
+
+def test_a_refused_write_that_changes_the_table_is_told() -> None:
+    one = results(MemoryLine(tables=Rash()))["C41"]
+    assert one.verdict is Verdict.DOUBTFUL and "ST-05 is another" in one.text, one
