@@ -199,6 +199,8 @@ class _Profile:
         self.energy = Energy()
         #: What was too little for a whole count, by channel: the next interval gets it.
         self._carried = [Fraction(0)] * len(self._channels)
+        #: Seconds of intervals that were not recorded, since all blocks are unread.
+        self._unrecorded_s = 0
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> _Profile | None:
@@ -222,11 +224,17 @@ class _Profile:
         end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
         moment = getattr(end, "value", end)
         if self._intervals <= status.NBR_VALID_INT:
+            if self._is_stopped(status):
+                self._unrecorded_s += self.interval_s
+                self.energy = Energy()
+                return
             self._next_block(status, flown)
         block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
         index = status.NBR_VALID_INT
         if isinstance(moment, datetime):
-            block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
+            passed = timedelta(seconds=self.interval_s + self._unrecorded_s)
+            block["BLK_END_TIME"] = moment + passed
+            self._unrecorded_s = 0
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
         interval = block["LP_INT"][index]
@@ -263,6 +271,15 @@ class _Profile:
             if "BLOCK_END_PULSE" in reading:
                 pulses = base.BLOCK_END_PULSE + flown.counts(channel.source)
                 reading["BLOCK_END_PULSE"] = int(pulses) % (1 << 32)
+
+    def _is_stopped(self, status: Any) -> bool:
+        """Tell whether no block may begin; where all are unread, the oldest is lost otherwise."""
+        if self._blocks > status.NBR_UNREAD_BLOCKS:
+            return False
+        flags = status["LP_SET_STATUS_FLAGS"]
+        flags["OVERFLOW_FLAG"] = 1
+        self._images.clear()
+        return bool(flags["BLOCK_INHIBIT_OVERFLOW_FLAG"])
 
     def _next_block(self, status: Any, flown: Energy) -> None:
         status["LAST_BLOCK_ELEMENT"] = (status.LAST_BLOCK_ELEMENT + 1) % self._blocks

@@ -103,12 +103,61 @@ def test_blocks_that_begin_are_whole_and_numbered_on_beyond_sixteen_bits(profile
 
 
 def test_what_an_interval_of_eight_bits_cannot_hold_is_an_overflow() -> None:
-    image = cloned("random", 77)  # intervals of 16 minutes, with statuses of their own
+    image = inhibited(
+        cloned("random", 77), 0
+    )  # intervals of 16 minutes, with statuses of their own
     before, later = load_profile(Snapshot(image.tables)), load_profile(after(image, PASSED_US))
     assert later.sequences[-1] - before.sequences[-1] == HOURS * 60 // 16
     for row in list(later)[-10:]:
         assert row.values[-1] == 127 and row.statuses[-1] is IntervalStatus.OVERFLOW
         assert set(row.statuses[:-1]) == {IntervalStatus.OK}
+
+
+def inhibited(image: MeterImage, inhibit: int) -> MeterImage:
+    """Give the image of a meter that loses what is unread, or rather records no more."""
+    tables = Snapshot(image.tables)
+    flags = tables[63].LP_STATUS_SET1.LP_SET_STATUS_FLAGS
+    flags["BLOCK_INHIBIT_OVERFLOW_FLAG"] = inhibit
+    return replace(image, tables={**image.tables, 63: tables.layout(63).encode(tables[63])})
+
+
+def all_unread() -> MeterImage:
+    """Give an image whose newest block is full, and of which nobody has read anything."""
+    image = cloned("residential")
+    tables = Snapshot(image.tables)
+    status, blocks = tables[63].LP_STATUS_SET1, tables[61].NBR_BLKS_SET1
+    status["NBR_VALID_BLOCKS"] = status["NBR_UNREAD_BLOCKS"] = blocks
+    status["NBR_VALID_INT"] = tables[61].NBR_BLK_INTS_SET1
+    return replace(image, tables={**image.tables, 63: tables.layout(63).encode(tables[63])})
+
+
+def test_a_block_that_is_needed_while_all_are_unread_is_an_overflow() -> None:
+    image = inhibited(all_unread(), 0)
+    later = after(image, PASSED_US)[63].LP_STATUS_SET1
+    before = Snapshot(image.tables)[63].LP_STATUS_SET1
+    assert later.LP_SET_STATUS_FLAGS.OVERFLOW_FLAG == 1
+    assert later.LAST_BLOCK_SEQ_NBR > before.LAST_BLOCK_SEQ_NBR
+    assert later.NBR_UNREAD_BLOCKS == before.NBR_UNREAD_BLOCKS
+
+
+def test_a_profile_that_may_lose_nothing_stands_still_until_something_is_read() -> None:
+    image = inhibited(all_unread(), 1)
+    tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
+    stopped = running.current(63, PASSED_US)
+    assert stopped is not None
+    tables.images[63] = stopped
+    status = tables[63].LP_STATUS_SET1
+    assert status.LP_SET_STATUS_FLAGS.OVERFLOW_FLAG == 1
+    assert running.current(64, PASSED_US) == image.tables[64]
+    status["NBR_UNREAD_BLOCKS"] -= 1
+    running.go_on_from(63, tables.layout(63).encode(tables[63]), PASSED_US)
+    later_us = PASSED_US + 2 * 3600 * US_PER_S
+    moved = {n: running.current(n, later_us) or octets for n, octets in image.tables.items()}
+    profile, clock = load_profile(Snapshot(moved)), Snapshot(moved)[52].CLOCK_CALENDAR.value
+    end = profile.ends[-1]
+    assert end is not None
+    behind = clock.replace(tzinfo=end.tzinfo) - end
+    assert timedelta(0) <= behind < timedelta(seconds=profile.interval_s)
 
 
 def test_a_profile_whose_newest_block_is_none_stands_still() -> None:
