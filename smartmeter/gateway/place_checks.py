@@ -7,8 +7,10 @@ own user cannot write.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
@@ -36,6 +38,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield _folder(folder)
     for seat in settings.seats:
         yield from _state(seat)
+        yield from _shown(seat.secret_files)
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
     yield from _closed(settings.local_tms)
@@ -79,6 +82,15 @@ def _state(seat: SeatSettings) -> Iterator[Finding]:
     if owner != esn:
         fault = f"belongs to module {owner}, not to {esn}"
         yield Finding(str(seat.state), True, fault, "move it away, or mend the ESN")
+
+
+def _shown(files: Iterable[Path]) -> Iterator[Finding]:
+    """Tell of files with secrets that everybody on this computer may read; they work so, too."""
+    for path in files:
+        with suppress(OSError):
+            if path.stat().st_mode & stat.S_IROTH:
+                fault = "holds a secret, and everybody on this computer may read it"
+                yield Finding(str(path), False, fault, f"chmod o= {path}")
 
 
 def _closed(*files: Path) -> Iterator[Finding]:

@@ -98,7 +98,10 @@ MIN_KEEP_DAYS, MAX_KEEP_DAYS = 7, 36_500
 
 @dataclass(frozen=True)
 class SeatSettings:
-    """One meter: its module's factory memory, state file and port."""
+    """One meter: its module's factory memory, state file and port.
+
+    ``secret_files`` are those that the module's key and the meter's password were read from.
+    """
 
     factory: Factory
     state: Path
@@ -106,6 +109,7 @@ class SeatSettings:
     model: str = ""
     rts: bool = True
     dtr: bool = False
+    secret_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,7 +307,9 @@ def _seat(
     default = None if data is None else str(data / f"{factory.esn}.nvram")
     state = module.file("state", default)
     power = meter.switch("rts", True), meter.switch("dtr", False)
-    return SeatSettings(factory, state, _port(meter), meter.text("model", ""), *power)
+    named = ((module, "key_file"), (meter, "password_file"))
+    files = tuple(section.path(name) for section, name in named if name in section)
+    return SeatSettings(factory, state, _port(meter), meter.text("model", ""), *power, files)
 
 
 def _no_longer(meter: Section, name: str, text: str, limit: int) -> str:

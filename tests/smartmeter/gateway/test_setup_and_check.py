@@ -213,6 +213,19 @@ def test_a_place_that_cannot_even_be_looked_at_is_one_finding_of_many(tmp_path: 
     assert wrong == [str(closed), str(closed / "x.csv"), str(closed / "socket")]
 
 
+def test_a_secret_that_everybody_may_read_is_told_with_the_remedy(tmp_path: Path) -> None:
+    locked = WORKS | {"meter": WORKS["meter"] | {"password_file": '"{folder}/words"'}}
+    path = settings_file(tmp_path, locked)
+    (tmp_path / "key").chmod(0o644)
+    (tmp_path / "words").chmod(0o640)
+    (tmp_path / "words").write_text("secret")
+    told = [one for one in check_places(read_settings(path, {})) if "everybody" in one.text]
+    key = tmp_path / "key"
+    assert [(one.subject, one.wrong, one.remedy) for one in told] == [
+        (str(key), False, f"chmod o= {key}")
+    ]
+
+
 @contextmanager
 def nobody() -> Iterator[None]:
     """Be a user who may not do everything, where the tests run as root."""
