@@ -182,7 +182,9 @@ def main() -> None:
         if isinstance(error.__context__, KeyboardInterrupt):
             click.echo("smartmeter: stopped", err=True)
             sys.exit(INTERRUPTED)
-        click.echo("smartmeter: a question was not answered; nothing more was done", err=True)
+        remedy = "--help tells what answers it in a script"
+        told = f"a question was not answered, and nothing more was done; {remedy}"
+        click.echo(f"smartmeter: {told}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         _show(error)

@@ -134,7 +134,9 @@ class TmsClient:
             raise Refused(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
         except (URLError, OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise SmartMeterError(self._url, str(reason), "is the TMS running there?") from None
+            told = getattr(reason, "strerror", None) or str(reason)
+            remedy = "is the TMS running there? --url names another place"
+            raise SmartMeterError(self._url, told, remedy) from None
 
 
 def _is_address(url: str) -> bool:

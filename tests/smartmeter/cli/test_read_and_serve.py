@@ -286,3 +286,4 @@ def test_ctrl_c_ends_a_read_at_once_and_a_question_without_answer_is_told(tmp_pa
     assert (process.returncode, told.strip()) == (130, "smartmeter: stopped")
     asked = smartmeter("gateway", "init", "--out", str(tmp_path), "--port", "/dev/null")
     assert asked.returncode == 1 and "question was not answered" in asked.stderr
+    assert "--help tells" in asked.stderr

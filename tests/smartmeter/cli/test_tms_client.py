@@ -10,6 +10,7 @@ import pytest
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE, Refused, TmsClient, first_of, for_each
+from tests.ports import free_port
 
 LOGGED_IN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -48,6 +49,14 @@ def test_an_answer_that_is_none_is_one_error_with_its_remedy(
         client = TmsClient(url, "operator")
         with pytest.raises(SmartMeterError, match="is the TMS running there"):
             client.get("/api/meters")
+
+
+def test_a_page_that_is_not_there_is_told_in_words_with_the_option_that_names_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
+    with pytest.raises(SmartMeterError, match=r"^http://127\.0\.0\.1:\d+: Connection ref.*--url"):
+        TmsClient(f"http://127.0.0.1:{free_port()}", "operator")
 
 
 def test_a_line_that_names_some_of_many_meters_tells_how_many_more_there_are() -> None:
