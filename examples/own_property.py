@@ -1,7 +1,8 @@
 """A property of one's own, on any meter: a slice of a table is a slice of the table.
 
 On a real meter put the test into a file and run  pytest --meter /dev/ttyUSB0
-with the fixtures of smartmeter.conformance; here the meter is simulated.
+with the fixtures of smartmeter.conformance; here the meter is simulated.  Both need the extra
+[conformance]: pip install ".[conformance]" in the repository.
 """
 
 import time
