@@ -35,7 +35,7 @@ body { font-family: system-ui, "DejaVu Sans", sans-serif }
 h1 { font-size: 1.45rem; font-weight: 600; line-height: 1.3; margin: 0 }
 h2 { font-size: 1.05rem; font-weight: 600; line-height: 1.4; margin: 0 }
 h1, h2 { overflow-wrap: anywhere; min-width: 0 }
-.body--dark .nicegui-content { --q-primary: #90caf9 }
+.body--dark .nicegui-content, .body--dark .q-dialog .q-btn--flat { --q-primary: #90caf9 }
 @media (max-width: 600px) {
   .nicegui-content, .nicegui-card { padding: .6rem }
   .q-table th, .q-table td { padding: 2px 5px !important; white-space: normal !important }

@@ -44,7 +44,8 @@ const behind = element => {
   }
   return [255, 255, 255];
 };
-const texts = [...document.querySelectorAll('h1, h2, td, th, a, .faint, .figure')].filter(
+const said = 'h1, h2, td, th, a, .faint, .figure, .q-dialog .q-btn';
+const texts = [...document.querySelectorAll(said)].filter(
   one => one.innerText && one.offsetParent);
 return Math.min(...texts.map(one => {
   const [r, g, b] = numbers(getComputedStyle(one).color);
@@ -165,6 +166,14 @@ def wait(browser: webdriver.Chrome, holds: Callable[[], object], what: str) -> N
 
 def button(browser: webdriver.Chrome, label: str) -> WebElement:
     return next(b for b in browser.find_elements(By.TAG_NAME, "button") if label in b.text)
+
+
+def a_question_is_legible(browser: webdriver.Chrome, address: str) -> None:
+    """Ask to retire a meter, where the pages are dark."""
+    browser.get(f"{address}meter/{WIDEST}")
+    wait(browser, lambda: button(browser, "Retire").click() is None, "the button is pressed")
+    wait(browser, lambda: "out of service?" in text_of(browser), "it is asked for")
+    wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "what it offers is legible")
 
 
 def pages_end_with_the_log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
@@ -289,6 +298,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         wait(browser, lambda: browser.execute_script(FITS), "nothing scrolls sideways")
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
         wait(browser, lambda: not nameless(browser), "all that can be acted upon has a name")
+    a_question_is_legible(browser, address)
     pages_end_with_the_log_in(browser, address, password)
 
 
