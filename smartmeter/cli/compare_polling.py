@@ -21,7 +21,7 @@ BAR = 40
 _CASE = (("mode", "way"), ("rate_bps", "bit/s"), ("loss_percent", "loss %"))
 _TABLES = (
     (
-        "What arrived: intervals an hour, and their age; what never came, at the end",
+        "What was there at the end, when the newest were on their way, and its age",
         (
             ("intervals_per_hour", "per hour"),
             ("complete_percent", "there %"),

@@ -18,7 +18,7 @@ STYLES, MARKERS = ("-", "--", ":", "-."), ("o", "s", "^", "D", "v")
 HEADROOM = 1.05
 #: Figure -> title of its axes.
 AXES = {
-    "complete_percent": "Intervals that arrived, %",
+    "complete_percent": "Intervals there at the end, %",
     "age_p95_s": "Age of data, 95 %, s",
     "octets_per_meter_day": "Octets a meter and day",
     "outage_known_median_s": "Outage known after, median, s",
