@@ -95,7 +95,7 @@ class NetworkSide:
 
     def renew_stamps(self, now_us: int) -> None:
         """Stamp by a time that was set; what was asked under the old stamps is given up."""
-        if self._node.is_there:
+        if self._node.made:
             self._asked = None
             self._late.clear()
             self._node.begin_anew(now_us)
@@ -132,7 +132,7 @@ class NetworkSide:
 
     def need(self, now_us: int) -> Need:
         """Tell what waits: something urgent, anything, or nothing."""
-        if not self._node.is_there:
+        if not self._node.made:
             return Need.NOTHING
         return self._order.need(self._owes(now_us), now_us)
 
@@ -179,7 +179,7 @@ class NetworkSide:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        if not self._node.is_there:
+        if not self._node.made:
             return None
         if not self._bearers.ways:  # who asks may have come another way
             return self._node.deadline_us()
@@ -212,7 +212,7 @@ class NetworkSide:
 
         What no bearer takes waits.
         """
-        if not self._node.is_there or self._asked is not None or now_us < self._not_before_us:
+        if not self._node.made or self._asked is not None or now_us < self._not_before_us:
             return
         owes = self._owes(now_us)
         choice = self._order.choice(owes, now_us >= self._order.aside_us)

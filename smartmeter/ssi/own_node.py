@@ -52,12 +52,10 @@ class OwnNode:
         self._host = ApTitle.parse(factory.tms[0].title)
         #: What was received, served and refused, by reason, since the start.
         self.counts: Counter[str] = Counter()
-        #: Whether it has begun; asked at each step.
-        self.is_there = False
+        #: How many nodes were made, each of which counts its tokens anew; 0: it has not begun.
+        self.made = 0
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
-        #: How many nodes were made: each counts its tokens anew.
-        self._made = 0
         self._joins_segments = False
 
     def begin(self, now_us: int) -> None:
@@ -77,8 +75,7 @@ class OwnNode:
             not_before_s=utc_s - 1,
             clear_services=TOLD_TO_ANYBODY,
         )
-        self.is_there = True
-        self._made += 1
+        self.made += 1
         self._node = Node(
             self._factory.title,
             self._keys,
@@ -130,7 +127,7 @@ class OwnNode:
     def answer(self, asked: Asked, responses: list[bytes], now_us: int) -> None:
         """Answer a request; one that nobody waits for any more is left."""
         assert self._node is not None
-        if asked.node == self._made and self._node.waits(asked.token):
+        if asked.node == self.made and self._node.waits(asked.token):
             self._node.answer(asked.token, responses, now_us)
             self._reserve()
 
@@ -166,7 +163,7 @@ class OwnNode:
         items = self._desk.screen(event, now_us)
         sealed = self._desk.sealed_enough(event)
         answers = tuple(self._of_the_node(item, sealed) for item in items)
-        yield Asked(event.token, answers, self._made)
+        yield Asked(event.token, answers, self.made)
         if any(map(_sends_away, items, answers)):
             yield SentAway()
 

@@ -175,7 +175,7 @@ class Orders:
 
     def provision(self, esn: str) -> int | None:
         """Bring a SmartMeter to the template; give the job's number."""
-        script = partial(exchanges.provision, self._base(esn), self._template)
+        script = self._script(Kind.PROVISION, self._base(esn))
         return self.submit(esn, Kind.PROVISION, SYSTEM, script)
 
     def change_key(self, esn: str, requested_by: str) -> int | None:
