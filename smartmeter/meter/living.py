@@ -20,7 +20,13 @@ from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction, Source, source
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
-from smartmeter.meter.load_profile import OVERFLOW, RANGES
+from smartmeter.meter.load_profile import (
+    CLOCK_BACKWARD,
+    CLOCK_FORWARD,
+    OVERFLOW,
+    RANGES,
+    SKIPPED,
+)
 from smartmeter.meter.loads import flow_at
 
 MINUTE_S = 60
@@ -87,7 +93,11 @@ class RunningOn:
         moment = getattr(shown, "value", None)
         if isinstance(moment, datetime) and self._clock is not None:
             elapsed_s = max(0, (self._utc_us(now_us) - self._start_us) // US_PER_S)
-            self._clock = moment - timedelta(seconds=elapsed_s)
+            self._advance(elapsed_s)
+            old_s, self._clock = self._start_s(), moment - timedelta(seconds=elapsed_s)
+            if self._profile is not None:
+                new_s = self._start_s() + elapsed_s
+                self._profile.clock_set(old_s + elapsed_s, new_s, self._energy)
         if table == PROFILE_STATUS and self._profile is not None:
             self._profile.go_on_from(record)
 
@@ -115,9 +125,13 @@ class RunningOn:
             record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
         return self._snapshot.layout(table).encode(record)
 
+    def _start_s(self) -> int:
+        """Give what the clock showed at the start, in seconds; 0 without a clock."""
+        return int(self._clock.replace(tzinfo=UTC).timestamp()) if self._clock else 0
+
     def _advance(self, elapsed_s: int) -> None:
         """Let the load flow, minute by minute, and close the intervals that end."""
-        start_s = int(self._clock.replace(tzinfo=UTC).timestamp()) if self._clock else 0
+        start_s = self._start_s()
         while self._done_s < elapsed_s:
             at_s = start_s + self._done_s
             until_s = min(at_s + MINUTE_S - at_s % MINUTE_S, start_s + elapsed_s)
@@ -199,7 +213,8 @@ class _Profile:
         self.energy = Energy()
         #: What was too little for a whole count, by channel: the next interval gets it.
         self._carried = [Fraction(0)] * len(self._channels)
-        #: Seconds of intervals that were not recorded, since all blocks are unread.
+        #: Seconds from the last end to where the next interval begins: what was not recorded
+        #: since all blocks are unread, or how far the clock was set.
         self._unrecorded_s = 0
 
     @classmethod
@@ -260,6 +275,42 @@ class _Profile:
         status["NBR_VALID_INT"] = index + 1
         self.energy = Energy()
         self._images.clear()
+
+    def clock_set(self, old_s: int, new_s: int, flown: Energy) -> None:
+        """Go on by the new time where the clock was set over the end of an interval.
+
+        Forward, the running interval ends and the others are skipped.  Backward, the newest
+        block ends.  What is left of a block is skipped, so that a reader may count back in it.
+        """
+        passed = new_s // self.interval_s - old_s // self.interval_s
+        if passed > 0:
+            self.close(flown)
+            passed -= 1
+        status = self._status.LP_STATUS_SET1
+        rest = self._intervals - status.NBR_VALID_INT if status.NBR_VALID_INT else 0
+        skipped = 0 if not passed else rest if passed < 0 else min(passed, rest)
+        for _ in range(skipped):
+            self._skip(status, CLOCK_FORWARD if passed > 0 else CLOCK_BACKWARD)
+        self._unrecorded_s += (passed - skipped) * self.interval_s
+        self._images.clear()
+
+    def _skip(self, status: Any, common: int) -> None:
+        block, index = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT], status.NBR_VALID_INT
+        interval, end = block["LP_INT"][index], block["BLK_END_TIME"]
+        moment = getattr(end, "value", end)
+        if isinstance(moment, datetime):
+            block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
+        if "EXTENDED_INT_STATUS" in interval:
+            nibbles = [common, *[SKIPPED] * len(self._channels), 0]
+            interval["EXTENDED_INT_STATUS"] = [
+                {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
+                for octet in range(len(interval["EXTENDED_INT_STATUS"]))
+            ]
+        kept = interval["INT_DATA"]
+        interval["INT_DATA"] = [0.0 if isinstance(value, float) else 0 for value in kept]
+        for closure in block.get("CLOSURE_STATUS", ()):
+            closure["NBR_VALID_INTERVALS"] = index + 1
+        status["NBR_VALID_INT"] = index + 1
 
     def _read(self, block: Any, flown: Energy) -> None:
         """Give the block the readings at its end."""

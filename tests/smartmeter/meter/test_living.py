@@ -160,6 +160,44 @@ def test_a_profile_that_may_lose_nothing_stands_still_until_something_is_read() 
     assert timedelta(0) <= behind < timedelta(seconds=profile.interval_s)
 
 
+@pytest.mark.parametrize("profile", ["residential", "residential-tou", "bcd-1997"])
+@pytest.mark.parametrize("hours", [2, -5, 9000])
+def test_intervals_end_by_the_clock_that_was_set(profile: str, hours: int) -> None:
+    image = cloned(profile)
+    tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
+    before = load_profile(tables)
+    shown = running.current(52, PASSED_US)
+    assert shown is not None
+    clock = tables.layout(52).decode(shown)
+    old = clock.CLOCK_CALENDAR.value
+    clock["CLOCK_CALENDAR"] = old + timedelta(hours=hours)
+    running.go_on_from(52, tables.layout(52).encode(clock), PASSED_US)
+    later_us = PASSED_US + 3 * 3600 * US_PER_S
+    moved = {n: running.current(n, later_us) or octets for n, octets in image.tables.items()}
+    later, interval = Snapshot(moved), timedelta(seconds=before.interval_s)
+    end = later[64].LP_DATA_SET1[later[63].LP_STATUS_SET1.LAST_BLOCK_ELEMENT].BLK_END_TIME.value
+    assert timedelta(0) <= later[52].CLOCK_CALENDAR.value - end < interval
+    rows = {row.end: row for row in load_profile(later)}
+    assert len(rows) > 3 * 3600 // before.interval_s
+    skipped = {s for row in rows.values() for s in row.statuses if s is IntervalStatus.SKIPPED}
+    extended = "EXTENDED_INT_STATUS" in later[64].LP_DATA_SET1[0].LP_INT[0]
+    assert not extended or skipped
+
+
+def test_what_flowed_before_the_clock_was_set_forward_is_recorded() -> None:
+    image = cloned("residential")
+    tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
+    before = load_profile(tables)
+    clock = tables[52]
+    clock["CLOCK_CALENDAR"] = clock.CLOCK_CALENDAR.value + timedelta(hours=1, minutes=14)
+    passed_us = 14 * 60 * US_PER_S
+    running.go_on_from(52, tables.layout(52).encode(clock), passed_us)
+    moved = {n: running.current(n, passed_us) or octets for n, octets in image.tables.items()}
+    rows = list(load_profile(Snapshot(moved)))[len(before) :]
+    ended, *others = [row.values[0] for row in rows]
+    assert ended and others == [0] * 3
+
+
 def test_a_profile_whose_newest_block_is_none_stands_still() -> None:
     image = cloned("residential")
     tables = Snapshot(image.tables)
