@@ -14,7 +14,7 @@ from typing import Protocol
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, Envelope, Lock, build_apdu
 from protocols.c1222.datagrams import awaited_id
-from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import CIPHERTEXT, EaxPrime, open_secured, split_services
 from protocols.c1222.services import NetworkSecurity, encode_service
@@ -39,6 +39,8 @@ GROUP = "network"
 #: How often a node is looked for that has failed a check.
 REACH_TRIES = 2
 GONE = "the node does not answer any more"
+#: What is said where a title is unknown, or the way to it cut.
+OF_THE_WAY = (ResponseCode.uat, ResponseCode.nett, ResponseCode.netr)
 IDENTIFY = encode_request(Identify())
 
 
@@ -135,12 +137,20 @@ class NetworkBench:
             self.send(octets)
             found = self.receive(ANSWER_S)
             if found and found[0] != octets:
+                self._want_the_node(found[0], lock)
                 self._silent_in_clear = lock is not None
                 return
             if found:
                 raise Unreachable("what is sent there comes back as it is")
             why = why or ("no answer came" if found is not None else self.line.why_ended)
         raise Unreachable(f"nothing answers Identify there: {why}")
+
+    def _want_the_node(self, octets: bytes, lock: Lock | None) -> None:
+        """Want that an answer is not a relay's word for one that it does not reach."""
+        with suppress(Deviation, NotApplicable):
+            code = self.opened(octets, lock)[0][0]
+            if code in OF_THE_WAY:
+                raise Unreachable(f"a relay answers {code_name(code)}: is the title right?")
 
     def needs_stream(self) -> None:
         """Want a connection; NotApplicable over datagrams, each of which stands alone."""
@@ -224,12 +234,7 @@ class NetworkBench:
     def items(self, octets: bytes, request: bytes, lock: Lock | None = None) -> list[bytes]:
         """Want that an APDU is a right answer to a request; give its items."""
         asked = decode_apdu(request)
-        try:
-            apdu = decode_apdu(octets)
-        except ApduRejected as error:
-            raise Deviation(f"the answer is no APDU: {error}") from error
-        if apdu.is_segment:
-            raise NotApplicable("the answer comes in segments, which the bench does not join")
+        apdu = _whole(octets)
         if apdu.called_invocation_id != asked.calling_invocation_id:
             raise Deviation(f"A4 is {apdu.called_invocation_id}, the request's A8 was another")
         if apdu.called is None or apdu.called.absolute != OWN_TITLE.absolute:
@@ -240,9 +245,9 @@ class NetworkBench:
 
     def opened(self, octets: bytes, lock: Lock | None = None) -> list[bytes]:
         """Give the items of an APDU, whatever it answers; Deviation when it cannot be opened."""
+        apdu = _whole(octets)
+        control, text = apdu.user_information[0], apdu.user_information[1:]
         try:
-            apdu = decode_apdu(octets)
-            control, text = apdu.user_information[0], apdu.user_information[1:]
             if control >> 2 & 3:
                 key_id, iv = (lock.key_id, lock.iv) if lock else (self.key_id, b"")
                 if apdu.iv is not None and apdu.key_id is not None:
@@ -270,6 +275,17 @@ class NetworkBench:
         """Begin anew for the next check."""
         self.line.close()
         self.transcript, self._answered = Transcript(), set()
+
+
+def _whole(octets: bytes) -> Apdu:
+    """Read an answer; Deviation when it is none, NotApplicable when it is a segment of one."""
+    try:
+        apdu = decode_apdu(octets)
+    except ApduRejected as error:
+        raise Deviation(f"the answer is no APDU: {error}") from error
+    if apdu.is_segment:
+        raise NotApplicable("the answer comes in segments, which the bench does not join")
+    return apdu
 
 
 def want(item: bytes, *codes: ResponseCode) -> bytes:

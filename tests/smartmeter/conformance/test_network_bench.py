@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocols.c1222.access import Rights
+from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node import NodeSettings
@@ -147,11 +148,20 @@ def test_a_datagram_that_is_answered_twice_is_blamed_on_nobody_and_on_a_stream_i
     assert found(Late())["C45"].failed
 
 
+def of_a_relay(octets: bytes, code: ResponseCode) -> bytes:
+    """Answer in the node's place."""
+    apdu = decode_apdu(octets)
+    parts = apdu.calling_invocation_id, apdu.called, apdu.calling, apdu.called_invocation_id
+    return build_apdu(Envelope(*parts), [bytes([code])])
+
+
 @pytest.mark.parametrize(
     "asked, said, words",
     [
         (lambda octets: NOTHING, bytes, "no answer came"),
         (bytes, lambda octets: ASKED[-1], "comes back"),
+        (bytes, lambda octets: of_a_relay(octets, ResponseCode.uat), "a relay answers uat"),
+        (bytes, lambda octets: of_a_relay(octets, ResponseCode.nett), "a relay answers nett"),
     ],
 )
 def test_what_is_no_node_is_told_so_and_not_tested(asked: Change, said: Change, words: str) -> None:
