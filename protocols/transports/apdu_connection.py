@@ -207,4 +207,5 @@ def _datagrams(host: str, port: int) -> socket.socket:
 
 def _words(error: OSError) -> str:
     hint = "; see --tls-ca" if isinstance(error, ssl.SSLCertVerificationError) else ""
+    hint = "; is it listening there?" if isinstance(error, ConnectionRefusedError) else hint
     return system_words(error) + hint

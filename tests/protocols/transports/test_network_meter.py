@@ -529,3 +529,9 @@ def test_what_only_a_meter_on_the_network_has_is_refused_for_one_at_a_port(
     given = str(value) if option == "--key-file" else "5"
     done = smartmeter("read", "sim:", "1", option, given)
     assert done.returncode == 2 and f"{option} is for c1222://" in done.stderr
+
+
+def test_where_nobody_listens_that_is_what_is_asked_about() -> None:
+    name = parse_name(f"c1222://127.0.0.1:{free_port()}/.7")
+    with pytest.raises(PortError, match=r"Connection refused; is it listening there\?"):
+        apdu_connection.ApduConnection(name).open()
