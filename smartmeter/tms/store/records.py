@@ -284,8 +284,9 @@ def store_security_event(
 ) -> None:
     """Note refusals; the same ones again within the hour only count up."""
     updated = connection.execute(
-        "UPDATE security_events SET count=count+?"
-        " WHERE title=? AND reason=? AND time_s>? AND time_s<=?",
+        # Of two lines, as a clock that was set back a little leaves them, one counts.
+        "UPDATE security_events SET count=count+? WHERE id=(SELECT max(id) FROM security_events"
+        " WHERE title=? AND reason=? AND time_s>? AND time_s<=?)",
         (count, title, reason, time_s - 3600, time_s),
     )
     if not updated.rowcount:

@@ -99,3 +99,10 @@ def test_what_is_refused_after_a_clock_was_set_back_is_not_told_as_of_years_ahea
         store.write_now(lambda c, at_s=time_s: store_security_event(c, at_s, ".7.1", "old-key", 1))
     rows = store.read("SELECT time_s, count FROM security_events ORDER BY id")
     assert [tuple(row) for row in rows] == [(ahead_s, 1), (1000, 2)]
+
+
+def test_a_refusal_counts_once_where_a_clock_that_was_set_back_a_little_left_two_lines() -> None:
+    store = MemoryStore()
+    for time_s in (1000, 999, 1001):
+        store.write_now(lambda c, at_s=time_s: store_security_event(c, at_s, ".7.1", "old-key", 1))
+    assert store.number("SELECT sum(count) FROM security_events") == 3
