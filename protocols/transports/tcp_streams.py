@@ -87,7 +87,8 @@ class StreamJoiner:
         if len(segment.payload) > len(state.waiting.get(sequence, b"")):
             state.waiting[sequence] = segment.payload
         pieces += self._available(way, state)
-        if len(state.waiting) > MAX_WAITING or _too_far(sequence, state):
+        waits_far = sequence in state.waiting and _too_far(sequence, state)
+        if len(state.waiting) > MAX_WAITING or waits_far:
             pieces += self._behind_gap(way, state)
         return pieces
 

@@ -342,6 +342,28 @@ def test_a_gap_may_be_longer_than_any_window(tmp_path: Path, gap: int) -> None:
     assert words.endswith("left out 3 gaps in streams of TCP: packets were not captured")
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((0, 1, 9, SIZE, 1 << 30, (1 << 30) + SIZE, 1 << 31, 3 << 30)),
+            st.sampled_from((b"", b"\0", b"\x60", MESSAGE, A, B, C + MESSAGE)),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)
+def test_segments_of_any_numbers_give_no_more_than_they_hold(
+    segments: list[tuple[int, bytes, bool]],
+) -> None:
+    streams, given_octets = CapturedStreams(), 0
+    ends = ("10.0.0.1", 4000), ("10.0.0.2", 1153)
+    for sequence, payload, begins in segments:
+        found = streams.offer(Segment(*ends, True, payload, sequence, begins))
+        given_octets += sum(map(len, found))
+    given_octets += sum(len(apdu) for _, apdu in streams.finish())
+    assert given_octets <= sum(len(payload) for _, payload, _ in segments)
+
+
 def test_messages_that_a_gap_of_a_stream_took_whole_are_told(tmp_path: Path) -> None:
     captured = [tcp(b"", 0, 2), tcp(MESSAGE, 1), tcp(MESSAGE, 1 + 2 * SIZE)]
     status, frames, words = told(tmp_path, pcap(captured))
