@@ -11,7 +11,14 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from smartmeter.base.tasks import DAY_S
-from smartmeter.tms.store.pruning import BEGIN, NUMBERED, NumberedRows, prune_numbered, prune_others
+from smartmeter.tms.store.pruning import (
+    BEGIN,
+    INTERVALS,
+    NUMBERED,
+    NumberedRows,
+    prune_numbered,
+    prune_others,
+)
 from smartmeter.tms.store.sqlite import Store
 
 #: A look at all meters, and the next.
@@ -67,14 +74,21 @@ def _told_s(store: Store, utc_s: int) -> int:
     sql = "SELECT esn FROM meters WHERE heard_s BETWEEN ? AND ? ORDER BY heard_s DESC LIMIT ?"
     ends_s = []
     for row in store.read(sql, lately[0], utc_s, MAX_ASKED):
-        last = store.one(
-            "SELECT end_s, received_s FROM intervals WHERE esn=?"
-            " ORDER BY set_nbr DESC, ring_epoch DESC, sequence DESC LIMIT 1",
-            row["esn"],
-        )
-        if last is not None and last["end_s"] and last["received_s"] in lately:
-            ends_s.append(last["end_s"])
+        received_s, end_s = _newest_interval(store, row["esn"], utc_s)
+        if end_s and received_s in lately:
+            ends_s.append(end_s)
     return min(utc_s, sorted(ends_s)[len(ends_s) // 2]) if ends_s else utc_s
+
+
+def _newest_interval(store: Store, esn: str, utc_s: int) -> tuple[int, int]:
+    """Give arrival and end of what came last by now of a meter's rings: some may have ended."""
+    sql = (
+        "SELECT received_s, end_s FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch=?"
+        " ORDER BY sequence DESC LIMIT 1"
+    )
+    of_rings = (store.one(sql, esn, *ring) for ring in _rings(store, INTERVALS, esn))
+    came = ((one[0], one[1]) for one in of_rings if one is not None and one[0] <= utc_s)
+    return max(came, default=(0, 0))
 
 
 def _meters(store: Store) -> Iterator[str]:

@@ -31,10 +31,11 @@ class NumberedRows:
     total: str = ""
 
 
+INTERVALS = NumberedRows(
+    Numbered.INTERVAL, "intervals", ("set_nbr", "ring_epoch"), "sequence", "end_s", "intervals"
+)
 NUMBERED = (
-    NumberedRows(
-        Numbered.INTERVAL, "intervals", ("set_nbr", "ring_epoch"), "sequence", "end_s", "intervals"
-    ),
+    INTERVALS,
     NumberedRows(Numbered.REPORT, "reports", ("epoch",), "number", "received_s", "reports"),
     NumberedRows(Numbered.EVENT, "events", (), "sequence", "time_s"),
 )

@@ -132,6 +132,17 @@ def test_who_was_heard_last_by_a_clock_that_was_ahead_keeps_nothing_longer(store
     assert [row[0] for row in rows] == [1]
 
 
+def test_a_set_that_a_meter_keeps_no_more_hides_no_clock_that_is_ahead(store: Store) -> None:
+    ahead_s = days_ago(-5000)
+    sql = "INSERT INTO meters (esn, title, heard_s) VALUES ('SM1', '.7.1', ?)"
+    store.write_now(lambda c: c.execute(sql, (ahead_s,)).rowcount)
+    keep(store, part(0, [days_ago(2), days_ago(1)]) | {"SET": 2}, days_ago(1))
+    keep(store, part(0, [days_ago(2), days_ago(1)]), days_ago(1))
+    keep(store, part(2, [NOW_S]), ahead_s)
+    prune(store, now_s=ahead_s)
+    assert len(held(store)) == 5
+
+
 @settings(max_examples=40)
 @given(NUMBERS)
 def test_ranges_hold_just_the_numbers_that_were_noted(batches: list[set[int]]) -> None:
