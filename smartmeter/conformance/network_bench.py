@@ -39,6 +39,7 @@ GROUP = "network"
 #: How often a node is looked for that has failed a check.
 REACH_TRIES = 2
 GONE = "the node does not answer any more"
+LOCKED = f"{GONE}, as one may that locks itself after attacks"
 #: What is said where a title is unknown, or the way to it cut.
 OF_THE_WAY = (ResponseCode.uat, ResponseCode.nett, ResponseCode.netr)
 IDENTIFY = encode_request(Identify())
@@ -333,16 +334,21 @@ def run_network(
 ) -> list[Result]:
     """Run checks one after the other; PortError or Unreachable when there is no node at all.
 
-    Where it does not answer any more after a check that failed, the others are not run.
+    Where it does not answer any more after a check that failed, or after attacks, the others are
+    not run.
     """
     bench.reach()
-    results, reachable = [], True
+    results, gone, attacked = [], "", False
     for check in checks:
         bench.settle()
-        if reachable:
-            result, reachable = _run(bench, check)
+        if attacked and not gone and not _answers(bench):
+            gone = LOCKED
+        if gone:
+            result = Result(check.name, GROUP, check.title, check.basis, Verdict.NOT_RUN, gone)
         else:
-            result = Result(check.name, GROUP, check.title, check.basis, Verdict.NOT_RUN, GONE)
+            result, reachable = _run(bench, check)
+            gone = "" if reachable else GONE
+            attacked = attacked or check.needs is Permit.ATTACKS
         result = result.waived(waivers)
         results.append(result)
         told(result)

@@ -11,10 +11,12 @@ from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node import NodeSettings
+from protocols.c1222.security import EaxPrime, open_secured
 from protocols.c1222.server import Refused
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.conformance import command
+from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Unreachable, Verdict
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables
@@ -197,6 +199,24 @@ def test_a_node_that_falls_silent_is_a_violation_whatever_the_check_rests_on() -
     assert Verdict.DOUBTFUL not in {one.verdict for one in told.values()}
     (gone,) = [one for one in told.values() if one.verdict is Verdict.VIOLATION]
     assert "does not answer any more" in gone.text
+
+
+def test_a_node_that_locks_itself_after_wrong_macs_is_blamed_for_nothing() -> None:
+    opener, wrong = EaxPrime(KEY), [0]
+
+    def counted(octets: bytes) -> bytes:
+        apdu = decode_apdu(octets)
+        if apdu.key_id is not None and apdu.iv is not None:
+            try:
+                open_secured(apdu, opener, apdu.key_id, apdu.iv)
+            except ApduRejected:
+                wrong[0] += 1
+        return octets if wrong[0] < 3 else NOTHING
+
+    attacks = [one for one in NETWORK_CHECKS if one.needs is Permit.ATTACKS]
+    told = results(MemoryLine(asked=counted), checks=attacks)
+    assert not [one for one in told.values() if one.verdict.failed], told
+    assert told["C49"].verdict is Verdict.NOT_RUN and "locks itself" in told["C49"].text
 
 
 def test_a_node_that_is_missed_once_after_a_failure_is_looked_for_again() -> None:
