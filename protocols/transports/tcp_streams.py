@@ -15,6 +15,8 @@ from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, Segment
 
 #: Segments that wait for one before them, and those that wait for any beginning.
 MAX_WAITING, MAX_WITHOUT_BEGINNING = 64, 16
+#: Of small segments so many octets wait for a beginning that the head of a message is among them.
+HEAD_OCTETS = 256
 #: No window of TCP is larger (RFC 7323), so nothing that is sent again lies farther behind.
 MAX_WINDOW = 1 << 30
 _NUMBERS = 0xFFFFFFFF
@@ -152,8 +154,10 @@ class StreamJoiner:
             state.expected, state.run, state.anew = found, found, True
             before = [one for one in in_order if -_ahead(one, found) >= len(state.waiting[one])]
         else:
+            octets = sum(map(len, state.waiting.values()))
+            is_much = len(in_order) > MAX_WITHOUT_BEGINNING and octets > HEAD_OCTETS
             # The last may hold the head of one.
-            before = in_order[:-1] if len(in_order) > MAX_WITHOUT_BEGINNING else []
+            before = in_order[:-1] if is_much else []
         for sequence in before:
             self.lost[way] += len(state.waiting.pop(sequence))
         return found is not None

@@ -307,6 +307,18 @@ def test_what_only_begins_as_a_message_does_hides_none_behind_a_gap(tmp_path: Pa
     assert (status, [one["ok"] for one in frames]) == (1, [False, True, True]), "no beginning"
 
 
+def test_behind_a_gap_the_next_message_is_found_though_octets_come_one_by_one() -> None:
+    titles = ApTitle.parse("1.3.6.1.4.1.33507.1919.9999"), ApTitle.parse(".7.1.2.3.4.5.6")
+    message = build_apdu(Envelope(9, *titles), [READ_1])
+    streams, octets = CapturedStreams(), message * 40
+    ends = ("10.0.0.1", 1153), ("10.0.0.2", 4000)
+    found = streams.offer(Segment(*ends, True, b"", 0, begins=True))
+    for at, octet in enumerate(octets):
+        if at != len(message) + 9:
+            found += streams.offer(Segment(*ends, True, bytes([octet]), 1 + at))
+    assert found + [apdu for _, apdu in streams.finish()] == [message] * 39
+
+
 @given(st.binary(max_size=300), st.binary(max_size=8), st.integers(1, 0xFFFFFFFF))
 def test_a_message_is_found_behind_any_octets_by_its_head(
     before: bytes, title: bytes, number: int
