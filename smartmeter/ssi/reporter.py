@@ -52,6 +52,8 @@ class Reporter:
         self.alarms = Alarms(memory)
         self.life, self.upgrade = life, upgrade
         self.meter: MeterContext | None = None
+        #: When the clock of this run was believed; the first use was no later.
+        self.believed_s: int | None = None
         #: Alarms that are to leave together.
         self._together: list[bytes] | None = None
         self._fault: StorageError | None = None
@@ -85,7 +87,10 @@ class Reporter:
 
     def warning(self, now_us: int) -> int:
         """Give the warning for the time since the last acknowledgement, or since the first use."""
-        since_s = self._memory.acknowledged_s or self._outbox.epoch
+        first_s = self._outbox.epoch
+        if self.believed_s is not None:  # an epoch of the future was begun by another clock
+            first_s = min(first_s, self.believed_s)
+        since_s = self._memory.acknowledged_s or first_s
         quiet_s = self.utc_s(now_us) - since_s if since_s else 0
         return warning(quiet_s, len(self._outbox))
 

@@ -58,8 +58,10 @@ class Starting:
         parts = self._parts
         if not parts.tasks.clock.trust(now_us):
             return
-        memory = parts.memory  # one of the future was dated by another clock
-        memory.acknowledged_s = min(memory.acknowledged_s, parts.reporter.utc_s(now_us))
+        memory, now_s = parts.memory, parts.reporter.utc_s(now_us)
+        parts.reporter.believed_s = now_s
+        # One of the future was dated by another clock.
+        memory.acknowledged_s = min(memory.acknowledged_s, now_s)
         if self._take_over(now_us):
             self.configure(now_us)
         for error, (code, text) in START_ALARMS.items():

@@ -1,5 +1,7 @@
 """A module that starts beside a meter whose clock is wrong: the TMS's answer gives it the time."""
 
+import json
+
 import pytest
 
 from ansi_tables import ssi_tables
@@ -12,6 +14,8 @@ from smartmeter.base.clock import Calendar
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.network.faults import Partition
+from smartmeter.ssi.memory import MEMORY_PAGE
+from smartmeter.ssi.outbox import OUTBOX_PAGE
 from smartmeter.ssi.parts import MAX_OFFSET_S
 from smartmeter.ssi.states import ErrorCode, State, WarningCode
 from tests.smartmeter.ssi.host import (
@@ -278,6 +282,26 @@ def test_what_a_run_before_dated_by_a_clock_far_ahead_puts_no_warning_off() -> N
     street.device.restart(street.world.now_us)
     street.run(HOUR_S / 2)
     parts = street.device.module.parts
+    assert parts.status()["WARNING"] == WarningCode.NONE
+    street.run(HOUR_S)
+    assert parts.status()["WARNING"] == WarningCode.QUIET
+
+
+def test_an_outbox_that_begins_anew_in_an_epoch_far_ahead_puts_no_warning_off() -> None:
+    """It was first used by a clock that was far ahead, and is above the epoch before."""
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    parts, nvram = street.device.module.parts, street.device.nvram
+    epoch = parts.outbox.epoch + 2 * YEAR_S
+    page = {"epoch": epoch, "next": parts.outbox.next_number}
+    nvram.commit({OUTBOX_PAGE: json.dumps(page).encode(), MEMORY_PAGE: b"{"})
+    street.link.wrap(Partition())
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S / 2)
+    parts = street.device.module.parts
+    assert parts.outbox.epoch == epoch + 1
     assert parts.status()["WARNING"] == WarningCode.NONE
     street.run(HOUR_S)
     assert parts.status()["WARNING"] == WarningCode.QUIET
