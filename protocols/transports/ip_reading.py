@@ -51,7 +51,9 @@ class _Parts:
         return port.to_bytes(2, "big") in (head[:2], head[2:4])
 
     def whole(self) -> bytes | None:
-        """Give the whole, if it is."""
+        """Give the whole, if it is; thousands of small parts are joined once, not with each."""
+        if self.size is None or sum(map(len, self.bodies.values())) < self.size:
+            return None
         found = b""
         for offset, body in sorted(self.bodies.items()):
             if offset > len(found):

@@ -208,6 +208,16 @@ def test_a_fragment_inside_another_takes_nothing_from_it() -> None:
     assert segment is not None and segment.payload == MESSAGE
 
 
+def test_the_largest_packet_in_the_smallest_fragments_is_joined_at_its_last_one() -> None:
+    reader, octets = IpReader(), 65_000
+    packet = struct.pack(">HHHH", 4000, 1153, octets, 0) + bytes(octets - 8)
+    for at in range(0, octets, 8):
+        more = 0x2000 * (at + 8 < octets)
+        segment = reader.read(ipv4(packet[at : at + 8], fragment=at // 8 | more))
+        assert (segment is None) == bool(more)
+    assert segment is not None and len(segment.payload) == octets - 8
+
+
 def test_fragments_that_were_captured_on_two_interfaces_lack_nothing() -> None:
     first, last = ipv4(UDP_PART[:16], fragment=0x2000), ipv4(UDP_PART[16:], fragment=2)
     reader = IpReader()
