@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.cli.file_name import folder_option
-from smartmeter.cli.given import refuse_given
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
@@ -67,9 +66,7 @@ def command(
         raise click.UsageError("--duration nan is no number of seconds")
     if headless and duration is None:
         raise click.UsageError("--headless needs --duration SECONDS")
-    if headless:
-        refuse_given(("port",), "is of the page, which --headless leaves out")
-    else:
+    if not headless:
         need(*PAGE)
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
     if (folder / FILE_NAME).exists():

@@ -11,7 +11,6 @@ from smartmeter.cli import group
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("demo --headless --duration 1 --port 8081", "--port is of the page"),
         ("fleet --dot - --trace FILE", "--trace is of a run, and --dot runs nothing"),
         ("fleet --dot - --json", "--json is of a run, and --dot runs nothing"),
         ("fleet --dot - --pcap FILE", "--pcap is of a run, and --dot runs nothing"),
@@ -53,6 +52,12 @@ def test_an_option_that_would_have_no_effect_is_refused(
     assert f"Error: {told}" in done.stderr
     if "--pcap" not in line:  # what a capture would hold is begun with the verb
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_takes_its_port_whether_it_shows_a_page_or_not(tmp_path: Path) -> None:
+    line = "demo --meters 1 --speed 60 --port 8081 --seed 1 --duration 1 --headless --json --data"
+    done = CliRunner().invoke(group, [*line.split(), str(tmp_path)])
+    assert done.exit_code == 0, done.output
 
 
 def test_an_option_that_has_its_effect_is_none_of_these(tmp_path: Path) -> None:
