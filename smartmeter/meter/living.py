@@ -347,9 +347,11 @@ class _Profile:
                 base["BLOCK_END_PULSE"] = -before
 
     def go_on_from(self, status: Any) -> None:
-        """Take how many blocks are unread."""
-        written = status.LP_STATUS_SET1.NBR_UNREAD_BLOCKS
-        self._status.LP_STATUS_SET1["NBR_UNREAD_BLOCKS"] = min(written, self._blocks)
+        """Take how many blocks are unread; where not all are, none is lost any more."""
+        written, own = status.LP_STATUS_SET1.NBR_UNREAD_BLOCKS, self._status.LP_STATUS_SET1
+        own["NBR_UNREAD_BLOCKS"] = min(written, self._blocks)
+        if written < self._blocks:
+            own["LP_SET_STATUS_FLAGS"]["OVERFLOW_FLAG"] = 0
         self._images.clear()
 
     def table(self, number: int) -> bytes:

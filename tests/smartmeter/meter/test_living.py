@@ -140,6 +140,21 @@ def test_a_block_that_is_needed_while_all_are_unread_is_an_overflow() -> None:
     assert later.NBR_UNREAD_BLOCKS == before.NBR_UNREAD_BLOCKS
 
 
+def test_what_overflowed_does_so_no_more_once_something_was_read() -> None:
+    image = inhibited(all_unread(), 0)
+    tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
+    for read, flag in ((0, 1), (1, 0)):
+        shown = running.current(63, PASSED_US)
+        assert shown is not None
+        record = tables.layout(63).decode(shown)
+        record.LP_STATUS_SET1["NBR_UNREAD_BLOCKS"] -= read
+        running.go_on_from(63, tables.layout(63).encode(record), PASSED_US)
+        later = running.current(63, PASSED_US)
+        assert later is not None
+        flags = tables.layout(63).decode(later).LP_STATUS_SET1.LP_SET_STATUS_FLAGS
+        assert int(flags.OVERFLOW_FLAG) == flag
+
+
 def test_a_profile_that_may_lose_nothing_stands_still_until_something_is_read() -> None:
     image = inhibited(all_unread(), 1)
     tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
