@@ -38,7 +38,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield _folder(folder)
     for seat in settings.seats:
         yield from _state(seat)
-        yield from _shown(seat.secret_files)
+        yield from _shown(seat.private_files)
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
     yield from _closed(settings.local_tms)

@@ -100,7 +100,7 @@ MIN_KEEP_DAYS, MAX_KEEP_DAYS = 7, 36_500
 class SeatSettings:
     """One meter: its module's factory memory, state file and port.
 
-    ``secret_files`` are those that the module's key and the meter's password were read from.
+    ``private_files`` are those that the module's key and the meter's password were read from.
     """
 
     factory: Factory
@@ -109,7 +109,7 @@ class SeatSettings:
     model: str = ""
     rts: bool = True
     dtr: bool = False
-    secret_files: tuple[Path, ...] = ()
+    private_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
