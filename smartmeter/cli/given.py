@@ -27,8 +27,8 @@ def refuse_given(names: Iterable[str], why: str) -> None:
     context = click.get_current_context()
     named = {one.name: one for one in context.command.params}
     for name in names:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            one = named[name]
+        one = named.get(name)  # a verb that is called by itself has no --pcap
+        if one and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             shown = one.opts[0] if isinstance(one, click.Option) else one.human_readable_name
             raise click.UsageError(f"{shown} {why}")
 
