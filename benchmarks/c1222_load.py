@@ -23,6 +23,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION, Envelope, Lock, build_apdu
+from protocols.c1222.registration import DEVICE_CLASS
 from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
@@ -80,7 +81,7 @@ def reports(factory: Factory, first: int, count: int, utc_s: int) -> list[bytes]
         ]
         lock = Lock(cipher, _KEY_ID, utc_s.to_bytes(4, "big"))
         envelope = Envelope(number, HOST, factory.title, None, NOTIFICATION)
-        made.append(build_apdu(envelope, services, lock))
+        made.append(build_apdu(envelope, services, lock, ed_class=DEVICE_CLASS))
     return made
 
 

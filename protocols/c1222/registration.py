@@ -52,6 +52,8 @@ OVER_TCP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTION
 #: One that sends datagrams, and is answered where they come from.
 OVER_UDP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTIONLESS
 PERIOD_AS_YOU_LIKE_S = 0xFFFFFF
+#: The device class of SmartMeters and of simulated meters.
+DEVICE_CLASS = b"SMOP"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Register:
     period_s: int = PERIOD_AS_YOU_LIKE_S
     node_type: NodeType = NodeType.END_DEVICE
     connection_type: ConnectionType = OVER_TCP
-    device_class: bytes = b"SMOP"
+    device_class: bytes = DEVICE_CLASS
     address: bytes = b""
     pattern: bytes = b""
 

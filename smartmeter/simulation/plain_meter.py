@@ -25,7 +25,13 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registrant import Registrant, RegistrantSettings
-from protocols.c1222.registration import ConnectionType, Register, decode_registered, serial_uid
+from protocols.c1222.registration import (
+    DEVICE_CLASS,
+    ConnectionType,
+    Register,
+    decode_registered,
+    serial_uid,
+)
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import DISCONNECT_PROCEDURE, Refused, Server
 from protocols.c1222.services import encode_service
@@ -41,7 +47,6 @@ from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
 
 STATUS, REGISTERS = 3, 23
-ED_CLASS = b"SMOP"
 KEY_ID = 0
 ANSWER_US = 15 * US_PER_S
 #: Short pauses after a refused registration: who tries this out does not want to wait minutes.
@@ -203,7 +208,6 @@ class PlainMeter:
             settings.title,
             serial_uid(settings.serial),
             connection_type=kind,
-            device_class=ED_CLASS,
         )
         self._register_transaction = self.server.node.request(
             [encode_service(service)],
@@ -211,7 +215,7 @@ class PlainMeter:
             path,
             now_us,
             key_id=KEY_ID if settings.registering is Registering.SECURED else None,
-            ed_class=ED_CLASS,
+            ed_class=DEVICE_CLASS,
             timeout_us=ANSWER_US,
         )
 
@@ -281,7 +285,7 @@ class PlainMeter:
             key_id=KEY_ID,
             qualifier=qualifier,
             response_control=NEVER,
-            ed_class=ED_CLASS,
+            ed_class=DEVICE_CLASS,
         )
 
 

@@ -18,7 +18,7 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.registration import decode_registered
+from protocols.c1222.registration import DEVICE_CLASS, decode_registered
 from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
@@ -26,7 +26,7 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited
 from smartmeter.comms.stamps import stamp_window_s
-from smartmeter.comms.way import PLAIN_WAY, Need, Way
+from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.bearers_up import BearersUp
 from smartmeter.ssi.factory import Factory
@@ -224,10 +224,14 @@ class NetworkSide:
                 self._send(entry, path, now_us)
 
     def _register(self, path: Hashable, now_us: int) -> None:
-        wait = self._bearers.wait(path, REGISTER_TIMEOUT_US, now_us)
-        asking = self.registration.request(self._bearers.ways[path].connection_type)
+        wait, way = self._bearers.wait(path, REGISTER_TIMEOUT_US, now_us), self._bearers.ways[path]
         transaction = self._node.request(
-            [asking], path, now_us, key_id=FACTORY_KEY, timeout_us=wait.timeout_us
+            [self.registration.request(way.connection_type)],
+            path,
+            now_us,
+            key_id=FACTORY_KEY,
+            ed_class=_ed_class(way),
+            timeout_us=wait.timeout_us,
         )
         self._asked = _Request(transaction, wait, None)
 
@@ -244,6 +248,7 @@ class NetworkSide:
             now_us,
             key_id=self._keys.sending,
             qualifier=NOTIFICATION | (URGENT if entry.urgent else 0),
+            ed_class=_ed_class(self._bearers.ways[path]),
             timeout_us=timeout_us,
         )
         self._asked = _Request(transaction, wait, entry)
@@ -361,6 +366,14 @@ class NetworkSide:
             self._not_before_us = now_us + self._pause_us
             self._pause_us = min(2 * self._pause_us, MAX_PAUSE_US)
         self.poll(now_us)
+
+
+def _ed_class(way: Way) -> bytes | None:
+    """Give the class that registrations and reports must bear (C12.22, ED class).
+
+    A bearer of short messages has no octets for it: a last gasp fills an SMS without.
+    """
+    return DEVICE_CLASS if way.max_apdu_octets >= DEFAULT_MAX_APDU_OCTETS else None
 
 
 def _is_taken(entry: Entry, responses: Sequence[bytes]) -> bool:

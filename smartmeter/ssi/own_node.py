@@ -109,6 +109,7 @@ class OwnNode:
         key_id: int,
         timeout_us: int,
         qualifier: int = 0,
+        ed_class: bytes | None = None,
     ) -> int:
         """Ask the TMS for something; give the transaction."""
         assert self._node is not None
@@ -119,6 +120,7 @@ class OwnNode:
             now_us,
             key_id=key_id,
             qualifier=qualifier,
+            ed_class=ed_class,
             timeout_us=timeout_us,
         )
         self._reserve()

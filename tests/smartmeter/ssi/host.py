@@ -78,6 +78,8 @@ class Host:
     registrations: int = 0
     #: What it registered as last.
     connection_type: int = 0
+    #: What bore which ED class, a registration (True) or a report (False).
+    ed_classes: set[tuple[bool, bytes | None]] = field(default_factory=set)
     refusing: bool = False
     takes_in: bool = True
     #: Reports that are answered with iar, and how often one was.
@@ -96,6 +98,7 @@ class Host:
 
     def _take(self, event: RequestArrived, now_us: int) -> None:
         services = [decode_service(octets) for octets in event.services]
+        self.ed_classes.add((isinstance(services[0], Register), event.ed_class))
         if isinstance(services[0], Register):
             self.registrations += 1
             if not self.takes_in:

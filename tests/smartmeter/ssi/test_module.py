@@ -17,6 +17,7 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.identification import identification
+from protocols.c1222.registration import DEVICE_CLASS
 from protocols.c1222.security import AUTHENTICATED
 from protocols.c1222.services import Disconnect, NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
@@ -34,6 +35,7 @@ from protocols.psem.services import (
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.way import Way
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
@@ -554,3 +556,22 @@ def test_a_module_registers_as_what_its_bearer_is(address: str, kind: int) -> No
     street.device.bearer_up("link", 0, BearerSettings("tms", address).way)
     street.run(60)
     assert street.host.registrations and street.host.connection_type == kind
+
+
+def test_registrations_and_reports_bear_the_device_class() -> None:
+    street = provisioned()
+    street.run(HOUR_S)
+    assert street.host.ed_classes == {(True, DEVICE_CLASS), (False, DEVICE_CLASS)}
+
+
+def test_what_goes_over_a_bearer_of_short_messages_bears_no_device_class() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE)
+    street.device.bearer_down("link", street.world.now_us)
+    street.host.ed_classes.clear()
+    street.device.bearer_up("link", street.world.now_us, Way(max_apdu_octets=300))
+    street.device.mains(False, street.world.now_us)
+    street.run(45)
+    assert len(street.host.parts(SsiTable.OUTAGE_RECORD)) == 1
+    assert street.host.ed_classes == {(True, None), (False, None)}

@@ -12,6 +12,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import CIPHERTEXT, Envelope, Lock, build_apdu
 from protocols.c1222.dissection import dissect
 from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.registration import DEVICE_CLASS
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
@@ -84,7 +85,9 @@ def test_the_alarm_is_built_from_its_values_octet_by_octet() -> None:
         qualifier=said["calling_ae_qualifier"],
     )
     lock = Lock(CIPHER, said["key_id"], bytes.fromhex(said["iv"]), CIPHERTEXT)
-    assert build_apdu(envelope, services, lock).hex() == vector["hex"]
+    ed_class = bytes.fromhex(said["ed_class"])
+    assert ed_class == DEVICE_CLASS
+    assert build_apdu(envelope, services, lock, ed_class=ed_class).hex() == vector["hex"]
 
 
 @pytest.mark.parametrize("name", [name for name in VECTORS if name.startswith("answer to ")])
