@@ -60,7 +60,8 @@ class BearerSettings:
         answer_us = self.answer_s * US_PER_S
         has_segments = self.segment_octets is not None
         kind = OVER_UDP if self.address.startswith("udp:") else OVER_TCP
-        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us, has_segments, kind)
+        most, tells_class = self.max_apdu_octets, not self.address.startswith("sms:")
+        return Way(self.cost, self.carries, most, answer_us, has_segments, kind, tells_class)
 
 
 class Connection(Protocol):

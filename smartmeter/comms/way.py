@@ -31,6 +31,7 @@ class Way:
 
     ``answer_us`` is how long an answer over it may well take.  Where ``has_segments``
     messages may come in segments.  ``connection_type`` is what the node registers as on it.
+    Where messages are short and dear it ``tells_class`` not.
     """
 
     cost: int = 0
@@ -39,6 +40,7 @@ class Way:
     answer_us: int = 0
     has_segments: bool = False
     connection_type: ConnectionType = OVER_TCP
+    tells_class: bool = True
 
     @property
     def urgent_only(self) -> bool:

@@ -26,7 +26,7 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited
 from smartmeter.comms.stamps import stamp_window_s
-from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, PLAIN_WAY, Need, Way
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.bearers_up import BearersUp
 from smartmeter.ssi.factory import Factory
@@ -373,7 +373,7 @@ def _ed_class(way: Way) -> bytes | None:
 
     A bearer of short messages has no octets for it: a last gasp fills an SMS without.
     """
-    return DEVICE_CLASS if way.max_apdu_octets >= DEFAULT_MAX_APDU_OCTETS else None
+    return DEVICE_CLASS if way.tells_class else None
 
 
 def _is_taken(entry: Entry, responses: Sequence[bytes]) -> bool:

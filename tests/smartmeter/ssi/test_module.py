@@ -35,7 +35,6 @@ from protocols.psem.services import (
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.way import Way
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
@@ -561,6 +560,9 @@ def test_a_module_registers_as_what_its_bearer_is(address: str, kind: int) -> No
 def test_registrations_and_reports_bear_the_device_class() -> None:
     street = provisioned()
     street.run(HOUR_S)
+    way = BearerSettings("tms", "udp:192.0.2.1", max_apdu_octets=548).way
+    street.device.bearer_up("link", street.world.now_us, way)
+    street.run(HOUR_S)
     assert street.host.ed_classes == {(True, DEVICE_CLASS), (False, DEVICE_CLASS)}
 
 
@@ -570,7 +572,8 @@ def test_what_goes_over_a_bearer_of_short_messages_bears_no_device_class() -> No
     street.provision(OUTAGE=OUTAGE)
     street.device.bearer_down("link", street.world.now_us)
     street.host.ed_classes.clear()
-    street.device.bearer_up("link", street.world.now_us, Way(max_apdu_octets=300))
+    way = BearerSettings("text", "sms:/dev/ttyUSB1/+15550100", max_apdu_octets=300).way
+    street.device.bearer_up("link", street.world.now_us, way)
     street.device.mains(False, street.world.now_us)
     street.run(45)
     assert len(street.host.parts(SsiTable.OUTAGE_RECORD)) == 1
