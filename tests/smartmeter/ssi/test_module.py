@@ -572,7 +572,7 @@ def test_what_goes_over_a_bearer_of_short_messages_bears_no_device_class() -> No
     street.provision(OUTAGE=OUTAGE)
     street.device.bearer_down("link", street.world.now_us)
     street.host.ed_classes.clear()
-    way = BearerSettings("text", "sms:/dev/ttyUSB1/+15550100", max_apdu_octets=300).way
+    way = BearerSettings("text", "sms:+15551234567@/dev/ttyUSB2", max_apdu_octets=300).way
     street.device.bearer_up("link", street.world.now_us, way)
     street.device.mains(False, street.world.now_us)
     street.run(45)
