@@ -90,6 +90,13 @@ def answer_of_node(service: Identify | Trace, title: ApTitle | None) -> bytes:
     return bytes([ResponseCode.ok]) + b"".join(map(uid_octets, (*service.titles, title)))
 
 
+def answer_to_resolve(address: bytes) -> bytes:
+    """Give the response to Resolve; without an address ``uat``, which nobody says to many."""
+    if not address:
+        return bytes([ResponseCode.uat])
+    return bytes([ResponseCode.ok, len(address)]) + address
+
+
 def decode_identification(octets: bytes) -> NodeIdentification:
     """Read what follows the code of a positive answer to identify; ApduRejected if it is cut."""
     if len(octets) < 3:

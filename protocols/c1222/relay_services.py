@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 
 from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.builder import NEVER
-from protocols.c1222.identification import answer_of_node
+from protocols.c1222.identification import answer_of_node, answer_to_resolve
 from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
@@ -31,7 +31,6 @@ from protocols.psem.services import Identify
 IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
 #: The same where nodes have keys: who comes and goes must show its own.
 IN_CLEAR_WITH_KEYS = frozenset((IDENTIFY, RESOLVE, TRACE))
-_OK = bytes([ResponseCode.ok])
 
 
 class RelayServices:
@@ -117,9 +116,9 @@ class RelayServices:
             self._node.request([service], host.title, way, now_us, response_control=NEVER)
 
     def _resolve(self, title: ApTitle | None, asker: Hashable, now_us: int) -> bytes:
-        """Answer with an address; where everybody was asked, the node says no ``uat``."""
+        """Answer with an address."""
         address = self._address(title, asker, now_us) if title is not None else b""
-        return _OK + bytes([len(address)]) + address if address else bytes([ResponseCode.uat])
+        return answer_to_resolve(address)
 
     def _address(self, title: ApTitle, asker: Hashable, now_us: int) -> bytes:
         """Give where the asker may reach a title: at its own address, or through this relay."""

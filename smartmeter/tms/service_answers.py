@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import TEST
-from protocols.c1222.identification import answer_of_node
+from protocols.c1222.identification import answer_of_node, answer_to_resolve
 from protocols.c1222.node import KeySuspected, MessageRejected, Node, RequestArrived
 from protocols.c1222.registration import Register, refusal, serial_text
 from protocols.c1222.services import Deregister, Resolve, Service, Trace
@@ -69,9 +69,7 @@ class ServiceAnswers:
                 return bytes([ResponseCode.onp])
             case Resolve(title):
                 address = self._address(title, event.path) if title is not None else b""
-                # Where everybody was asked, the node says no ``uat``.
-                none = bytes([ResponseCode.uat])
-                return OK + bytes([len(address)]) + address if address else none
+                return answer_to_resolve(address)
         return self._to_member(service, event, esn) if esn is not None else NOT_CLEARED
 
     def _to_member(self, service: Service, event: RequestArrived, esn: str) -> bytes | None:
