@@ -31,7 +31,7 @@ class Way:
 
     ``answer_us`` is how long an answer over it may well take.  Where ``has_segments``
     messages may come in segments.  ``connection_type`` is what the node registers as on it.
-    Where messages are short and dear it ``tells_class`` not.
+    ``tells_class``: messages bear the device class, for which short and dear ones have no room.
     """
 
     cost: int = 0

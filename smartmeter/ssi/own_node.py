@@ -108,8 +108,8 @@ class OwnNode:
         *,
         key_id: int,
         timeout_us: int,
+        ed_class: bytes | None,
         qualifier: int = 0,
-        ed_class: bytes | None = None,
     ) -> int:
         """Ask the TMS for something; give the transaction."""
         assert self._node is not None
