@@ -170,8 +170,8 @@ class MeterLine:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
         self.network = NetworkOptions.of(rest)
-        if self.is_network and (baud or assume or strict or rest["user"]):
-            raise click.UsageError(f"{port} has no line: leave speeds, quirks, --user out")
+        if self.is_network and (baud or assume or strict):
+            raise click.UsageError(f"{port} has no line: leave speeds and quirks out")
         if is_call(port) and (baud or assume or strict):
             raise click.UsageError(f"{port} is a call: leave speeds and quirks out")
         refuse_power(port, rts, dtr)

@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from ansi_tables import Snapshot
+from protocols.c1222.access import Rights
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import NodeSettings
+from protocols.c1222.server import Refused
+from protocols.psem.codes import ResponseCode
 from protocols.transports import network_meter
 from smartmeter.cli.finding import Finding
 from smartmeter.cli.network_diagnosis import talk_over_network
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, items
-from tests.protocols.transports.test_network_meter import answering_once, device
+from tests.protocols.transports.test_network_meter import InSession, answering_once, device
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.cli.test_diagnosis import line_to
 from tests.smartmeter.meter.sessions import clone, original
@@ -53,6 +56,25 @@ def test_a_meter_is_cloned_over_the_network_and_its_twin_has_the_same_tables(
     done = smartmeter("clone", name, str(tmp_path / "none"), **KEYS)
     assert done.returncode == 1 and "again" not in done.stderr, "there is nothing to go on with"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_logon_at_a_meter_that_serves_nothing_outside_sessions_bears_the_user_name() -> None:
+    class Known(InSession):
+        """A device that serves OPERATOR alone."""
+
+        def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+            if any(one.user.rstrip() != b"OPERATOR" for one in self.sessions._sessions.values()):
+                raise Refused(ResponseCode.isc)
+            return super().read(table, rights, now_us)
+
+    tables = Known()
+    tables.images = {number: original().table(number, 0) for number in (0, 1)}
+    with device(NodeSettings(), tables) as (name, served):
+        tables.sessions = served.talk.server.node.sessions
+        done = smartmeter("read", name, "1", "--user", "OPERATOR", "--user-id", "2", **KEYS)
+        assert done.returncode == 0 and "MANUFACTURER" in done.stdout, done.stderr
+        done = smartmeter("read", name, "1", "--user", "GUEST", **KEYS)
+        assert done.returncode == 1 and "isc" in done.stdout, done.stderr
 
 
 def found(name: str) -> dict[str, Finding]:
