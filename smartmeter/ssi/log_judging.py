@@ -13,10 +13,12 @@ from smartmeter.ssi.outbox import LOG_SET
 from smartmeter.ssi.reporter import Reporter
 
 SEASON_CHANGED = 24
-#: Somebody has programmed the meter, at whatever port: its tables may be others now.
-PROGRAMMED = frozenset((11, 36, 60, 65, 70))
-#: A table was written; the argument begins with TABLE_IDA_BFLD, whose bits 0 to 11 name it.
-TABLE_WRITTEN, TABLE_NAME = frozenset((10, 59, 64, 69)), 0xFFF
+#: Somebody has programmed the meter, at whatever port, or what waited there is in force (28): its
+#: tables may be others now.
+PROGRAMMED = frozenset((11, 28, 36, 60, 65, 70))
+#: A table was written, or became active; the argument begins with TABLE_IDA_BFLD, whose bits 0 to
+#: 11 name it.
+TABLE_WRITTEN, TABLE_NAME = frozenset((10, 28, 59, 64, 69)), 0xFFF
 #: An event this close to a reset or self-read that the module asked for is its effect.
 EFFECT_S = 120
 #: USER_ID of an entry of the log that the meter made by itself.

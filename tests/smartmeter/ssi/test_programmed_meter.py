@@ -174,20 +174,29 @@ def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_co
     assert contexts == [before.id] * 4 * reports + [module.meter.id] * 4 * reports
 
 
-@pytest.mark.parametrize("code", [10, 59, 64, 69])
-@pytest.mark.parametrize(("table", "programs"), [(61, True), (5, False)])
-def test_a_written_table_of_the_context_programs_the_meter_in_whichever_words_it_is_logged(
-    code: int, table: int, programs: bool
-) -> None:
-    """Alone, with what was written, with a signature, and with both."""
+def programs_by(code: int, argument: bytes) -> bool:
+    """Tell whether one more entry of the log, with this argument, counts as a programming."""
     street = provisioned(CONTENT=Content.EVENT_LOG)
     street.run(HOUR_S)
     parts = street.device.module.parts
     sequence = (parts.memory.lists.events_judged or 0) + 1
-    argument = table.to_bytes(2, "little") + b"\x01\x02"
     entry = LogEntry(sequence, 0, 77, code, False, argument)
-    follows = parts.log.judge(LogRead((entry,), sequence, 0), 0, street.world.now_us)
-    assert follows.programmed is programs
+    return parts.log.judge(LogRead((entry,), sequence, 0), 0, street.world.now_us).programmed
+
+
+@pytest.mark.parametrize("code", [10, 28, 59, 64, 69])
+@pytest.mark.parametrize(("table", "programs"), [(61, True), (5, False)])
+def test_a_written_table_of_the_context_programs_the_meter_in_whichever_words_it_is_logged(
+    code: int, table: int, programs: bool
+) -> None:
+    """Alone, as a pending one that is active now, with what was written, with a signature."""
+    assert programs_by(code, table.to_bytes(2, "little") + b"\x01\x02") is programs
+
+
+def test_a_pending_table_that_is_active_now_programs_the_meter_also_where_the_log_names_none() -> (
+    None
+):
+    assert programs_by(EventCode.PENDING_TABLE_ACTIVATED, b"")
 
 
 def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
