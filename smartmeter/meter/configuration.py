@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansi_tables import Context, TableError, layout_for
-from smartmeter.meter.profile import ACTUAL
+from smartmeter.meter.profile import ACTUAL, SIZES
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.table_values import refitted
 
@@ -44,6 +44,9 @@ def with_tables(
             if layout.size is not None and layout.size != len(image):
                 raise ConfigurationRefused(number, f"{len(image)} octets, must be {layout.size}")
             _check_display(number, layout.decode(image), context)
+            _check_octets(number, context)
+        if {11, 16} & set(written):
+            _check_data_sources(context, new)
     except TableError as error:
         raise ConfigurationRefused(next(iter(written)), str(error)) from error
     return new, program_of(new)
@@ -114,6 +117,28 @@ def _check_display(number: int, table: Mapping[str, Any], context: Context) -> N
     for index in sources[:listed]:
         if index >= most:
             raise ConfigurationRefused(number, f"item {index}, ST-32 has {most}")
+
+
+def _check_octets(number: int, context: Context) -> None:
+    """Hold the octets that an actual table tells against the tables that must have room in them."""
+    name, sized = SIZES.get(number, ("", ()))
+    if not name:
+        return
+    octets = sum(layout_for(n, context).size or 0 for n in sized if context.uses(n))
+    told = context.table(number)[name]
+    if octets > told:
+        raise ConfigurationRefused(number, f"{name} {told}, the tables take {octets}")
+
+
+def _check_data_sources(context: Context, images: Mapping[int, bytes]) -> None:
+    """Hold the sources of ST-16 that have an entry of ST-14 against how many ST-11 says."""
+    if 16 not in images:
+        return
+    links = layout_for(16, context).decode(images[16]).SOURCES_LINK
+    flagged = sum(link.DATA_CTRL_FLAG for link in links)
+    there = context.table(11).NBR_DATA_CTRL_ENTRIES
+    if flagged > there:
+        raise ConfigurationRefused(16, f"{flagged} sources with data control, there are {there}")
 
 
 def _pairs(

@@ -23,7 +23,7 @@ Values = Mapping[str, Any]
 #: Tables that every device has.
 ALWAYS = (0, 1, 2, 3, 5, 6, 7, 8)
 #: Actual tables that tell how many octets others take: the member, and those others.
-_SIZES = {51: ("CALENDAR_TBL_SIZE", (54,)), 61: ("LP_MEMORY_LEN", (64, 65, 66, 67))}
+SIZES = {51: ("CALENDAR_TBL_SIZE", (54,)), 61: ("LP_MEMORY_LEN", (64, 65, 66, 67))}
 #: Actual tables whose layouts other tables need; the dimension table is the number before.
 ACTUAL = (11, 21, 31, 41, 51, 61, 71, 81)
 #: Tables that the meter computes, so that the factory makes no image of them.
@@ -291,7 +291,7 @@ def _sizes(images: Mapping[int, bytes], values: Mapping[int, Values]) -> dict[in
     """Give ST-50, 51, 60 and 61 with the octets that calendar and load profile take."""
     found = {}
     context = Context.from_images(images)
-    for actual, (name, sized) in _SIZES.items():
+    for actual, (name, sized) in SIZES.items():
         for number in {actual, actual - 1} & set(images):
             # The limits have the layout of what they limit: what would it take at most?
             assumed = {n: image for n, image in images.items() if n != 62}

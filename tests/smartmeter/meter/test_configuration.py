@@ -507,3 +507,25 @@ def test_the_tables_tell_the_octets_of_calendar_and_load_profile(name: str) -> N
         assert tables[61].LP_MEMORY_LEN == octets > 0
     if 54 in tables:
         assert len(tables.images[54]) == tables[51].CALENDAR_TBL_SIZE
+
+
+@pytest.mark.parametrize("number, name", [(51, "CALENDAR_TBL_SIZE"), (61, "LP_MEMORY_LEN")])
+def test_an_actual_table_of_fewer_octets_than_its_tables_take_is_refused(
+    number: int, name: str
+) -> None:
+    images = factory_images(TOU)
+    tables = Snapshot(images)
+    layout, taken = tables.layout(number), tables[number][name]
+    with pytest.raises(ConfigurationRefused, match=f"{name} {taken - 1}, the tables take {taken}"):
+        with_tables(images, {number: layout.encode(tables[number] | {name: taken - 1})})
+    with_tables(images, {number: images[number]})
+
+
+def test_sources_with_an_entry_of_st14_are_at_most_as_many_as_there_are_entries() -> None:
+    images = factory_images(TOU)
+    tables = Snapshot(images)
+    links = [link | {"DATA_CTRL_FLAG": 1} for link in tables[16].SOURCES_LINK]
+    there = tables[11].NBR_DATA_CTRL_ENTRIES
+    written = tables.layout(16).encode(tables[16] | {"SOURCES_LINK": links})
+    with pytest.raises(ConfigurationRefused, match=f"{len(links)} sources .* there are {there}"):
+        with_tables(images, {16: written})
