@@ -196,7 +196,7 @@ def broken_packets_are_no_traffic(bench: Bench) -> None:
         tester.rest(bench.rules.traffic_us * 11 // 30, "between broken packets")
         broken = tester.packet(b"\x30\x00\x00")
         tester.write(damaged(broken, 1))
-        tester.next(1_000_000)
+        tester.next(bench.rules.response_us)
     tester.ask(FullRead(0)).want(isss)
 
 
@@ -251,7 +251,7 @@ def naks_end_the_session(bench: Bench) -> None:
     tester.unacknowledged(b"\x30\x00\x00")
     for _ in range(6):
         tester.nak()
-        if tester.next(400_000) is None:
+        if tester.next(bench.rules.response_us - SLACK_US) is None:
             break
     else:
         raise Deviation("the answer came again seven times")

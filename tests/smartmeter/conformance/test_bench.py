@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -14,9 +15,10 @@ from protocols.c1218.server import Server, ServerOptions
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.datalink.packet import STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
-from protocols.machine import Machine
+from protocols.machine import Event, Machine, earliest
+from protocols.psem.codes import START_BAUD
 from protocols.transports.memory import MachinePort
-from smartmeter.base.clock import Calendar
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, all_checks
@@ -428,3 +430,54 @@ def test_a_log_of_sessions_that_moves_is_no_deviation() -> None:
     settings = MeterSettings(profile=profile_named(RANDOM, 26))
     bench = bench_on(measured_meter(settings, NOON_UTC_US, 0), ALL, 26)
     assert failures(run(bench, plan(ALL, names=frozenset({"A02"}), seed=26))) == []
+
+
+class FarAway:
+    """A machine behind a way that keeps octets, in either direction, and passes them on later."""
+
+    def __init__(self, machine: Machine, way_us: int) -> None:
+        self._machine, self._way_us = machine, way_us
+        self._there: deque[tuple[int, bytes]] = deque()
+        self._back: deque[tuple[int, bytes]] = deque()
+        self._leaves_us: int | None = None
+        self._now_us = 0
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        self._there.append((now_us + self._way_us, data))
+        self.expire(now_us)
+
+    def expire(self, now_us: int) -> None:
+        self._now_us = now_us
+        if self._leaves_us is not None and self._leaves_us <= now_us:
+            self._leaves_us = None
+            self._machine.sent(now_us)
+        while self._there and self._there[0][0] <= now_us:
+            self._machine.receive(self._there.popleft()[1], now_us)
+        self._machine.expire(now_us)
+        if data := self._machine.outgoing():
+            self._leaves_us = now_us + len(data) * 10 * US_PER_S // START_BAUD
+            self._back.append((self._leaves_us + self._way_us, data))
+
+    def deadline_us(self) -> int | None:
+        dues = [waiting[0][0] for waiting in (self._there, self._back) if waiting]
+        return earliest(self._machine.deadline_us(), self._leaves_us, *dues)
+
+    def outgoing(self) -> bytes:
+        is_there = self._back and self._back[0][0] <= self._now_us
+        return self._back.popleft()[1] if is_there else b""
+
+    def sent(self, now_us: int) -> None: ...
+    def events(self) -> Sequence[Event]:
+        return self._machine.events()
+
+
+@pytest.mark.parametrize(
+    "way_us, groups",
+    [(50_000, GROUPS), (400_000, ("line", "packet", "session")), (950_000, ("line",))],
+)
+def test_a_device_that_is_far_away_is_blamed_for_nothing(
+    way_us: int, groups: tuple[str, ...]
+) -> None:
+    bench = bench_on(FarAway(original(), way_us), ALL)
+    results = run(bench, plan(ALL, groups=frozenset(groups)))
+    assert failures(results) == []
