@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STATUS, CLOCK, PROFILE_STATUS = 3, 52, 63
 #: Load profile data, and what its set is called in ST-63.
 _SETS = {64: "LP_STATUS_SET1", 65: "LP_STATUS_SET2", 66: "LP_STATUS_SET3", 67: "LP_STATUS_SET4"}
+#: What the flags of a list are called, where they are not those of a load profile's set.
+_LIST_FLAGS = {26: "LIST_STATUS", 74: "HIST_FLAGS", 76: "EVENT_FLAGS"}
 
 
 def run_procedure(twin: TwinDevice, initiate: bytes, now_us: int) -> bytes | None:
@@ -59,7 +61,10 @@ def _nothing_to_see(twin: TwinDevice, tables: Snapshot, given: Record, now_us: i
 
 
 def _update_last_read(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
-    """Count entries off the unread ones, in every list of the code that the image has."""
+    """Count entries off the unread ones, in every list of the code that the image has.
+
+    Where some were read, not all are unread any more: no list overflows then.
+    """
     lists = [n for n in LIST_CODES.get(given.TBL_LIST, ()) if n in tables.images]
     if not lists:
         return BAD
@@ -69,6 +74,8 @@ def _update_last_read(twin: TwinDevice, tables: Snapshot, given: Record, now_us:
         status = record[_SETS[number]] if number in _SETS else record
         name = "NBR_UNREAD_BLOCKS" if number in _SETS else "NBR_UNREAD_ENTRIES"
         status[name] = max(0, status[name] - given.ENTRIES_READ)
+        if given.ENTRIES_READ:
+            status[_LIST_FLAGS.get(number, "LP_SET_STATUS_FLAGS")]["OVERFLOW_FLAG"] = 0
         twin.put(table, tables.layout(table).encode(record), now_us)
         tables.images[table] = tables.layout(table).encode(record)
     return DONE

@@ -1,6 +1,8 @@
 """Procedures at a twin: what an image is enough for is carried out as by the original."""
 
 from datetime import datetime
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -19,10 +21,13 @@ from protocols.psem.services import (
     Security,
 )
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
 from smartmeter.meter.procedures import ResultCode
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.twin import Twin, TwinDevice, TwinPasswords
 from tests.smartmeter.meter import sessions
+from tests.smartmeter.meter.bench import Bench
 from tests.smartmeter.meter.test_twin import IMAGE, twin
 
 CONTEXT = Snapshot(IMAGE.tables).context
@@ -124,3 +129,29 @@ def test_an_image_without_the_tables_of_a_procedure_conflicts() -> None:
         bare.device.write(7, None, request.data, 0)
         answer = bare.device.tables[8]
         assert answer[3] == ResultCode.SETUP_CONFLICT
+
+
+@pytest.mark.parametrize(
+    "code, shown, path",
+    [
+        (1, 76, ("EVENT_FLAGS",)),
+        (2, 26, ("LIST_STATUS",)),
+        (3, 63, ("LP_STATUS_SET1", "LP_SET_STATUS_FLAGS")),
+        (8, 74, ("HIST_FLAGS",)),
+        (255, 26, ("LIST_STATUS",)),
+    ],
+)
+def test_a_list_of_which_some_was_read_overflows_no_more(
+    code: int, shown: int, path: tuple[str, ...]
+) -> None:
+    tables = Bench(PROFILES["residential-tou"]).snapshot()
+    layout, overflown = tables.layout(shown), tables[shown]
+    reduce(getitem, path, overflown)["OVERFLOW_FLAG"] = 1
+    image = MeterImage({**tables.images, shown: layout.encode(overflown)})
+    device = TwinDevice(image, TwinPasswords())
+    device.security(b"master", 0)
+    for count, overflows in ((0, 1), (1, 0)):
+        read = Initiate(5, 33, {"TBL_LIST": code, "ENTRIES_READ": count})
+        device.write(7, None, encode_initiate(read, tables.context), 0)
+        flags = reduce(getitem, path, layout.decode(device.read(shown, 0)))
+        assert overflows == flags["OVERFLOW_FLAG"]
