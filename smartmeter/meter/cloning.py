@@ -221,7 +221,7 @@ class Cloning:
         except ServiceRefused as error:
             if error.code in self.lost:
                 raise SessionEnded(str(error)) from error
-            self.refused.setdefault(number, _named(error.code))
+            self.refused[number] = _named(error.code)
         except RemoteProtocolError as error:
             if number == 0:
                 raise
@@ -248,8 +248,8 @@ class Cloning:
             if number in self.skipped:
                 continue
             yield from self._read(number, limits)
-            if number in self.tables:
-                self.locked[number] = code
+            if self.refused.get(number) != code:
+                self.locked.setdefault(number, code)
 
     def _read_moved(self, limits: ClientLimits) -> Script[None]:
         """Read again what the meter has put into its lists while they were read."""

@@ -7,8 +7,9 @@ may be missing:
               ``bauds``; ``refusals``: services by name to a response code; ``past_end``: a
               read that crosses a table's end gives what exists; ``zero_count``: the code for a
               read of no octets; ``default_table``: what the default read gives.
-``refused``   tables that could not be read at all, to the code that was answered.
-``locked``    tables that were read with the password, to the code answered without it.
+``refused``   tables that could not be read at all, to the code that was answered last.
+``locked``    tables that were read, or refused otherwise, with the password, to the code answered
+              without it.
 ``unlisted``  the code for a table that ST-00 does not list.
 ``timings``   ``acknowledge_ms``, ``answer_ms``, and ``tables`` that took much longer.
 ``blanked``   what was left out: names of table elements whose octets are fill.

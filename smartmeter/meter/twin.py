@@ -101,10 +101,10 @@ class TwinDevice:
     def read(self, table: int, now_us: int) -> bytes:
         """Give a table; else the code that the original answered."""
         self.asked = table
-        if table not in self.tables:
-            raise Refused(self._image.refused.get(table, self._image.unlisted))
         if table in self._image.locked and not self._may_read:
             raise Refused(self._image.locked[table])
+        if table not in self.tables:
+            raise Refused(self._image.refused.get(table, self._image.unlisted))
         return self._current(table, now_us)
 
     def _current(self, table: int, now_us: int) -> bytes:

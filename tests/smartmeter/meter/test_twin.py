@@ -15,7 +15,15 @@ from protocols.errors import SessionEnded
 from protocols.machine import Machine, SetBaud
 from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, Identify, Logon, Negotiate, Request, Response
+from protocols.psem.services import (
+    FullRead,
+    Identify,
+    Logon,
+    Negotiate,
+    Request,
+    Response,
+    Security,
+)
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning
@@ -124,6 +132,17 @@ def test_a_clone_without_password_holds_what_the_meter_shows_to_anyone() -> None
     assert closed.refused[76] is ResponseCode.isc
     steps = [Identify(), Logon(0, b""), FullRead(76), FullRead(23)]
     assert sessions.answers(twin(closed), steps) == sessions.answers(sessions.original(), steps)
+
+
+def test_a_table_that_is_refused_otherwise_with_the_password_is_so_in_the_clone() -> None:
+    tables = {number: octets for number, octets in IMAGE.tables.items() if number != 76}
+    refused, locked = {76: ResponseCode.dlk}, {**IMAGE.locked, 76: ResponseCode.isc}
+    meter = replace(IMAGE, tables=tables, refused=refused, locked=locked)
+    again = sessions.clone(twin(meter), OPEN)
+    assert again.refused[76] is ResponseCode.dlk and again.locked == locked
+    steps = [Identify(), Logon(0, b""), FullRead(76), Security(b"reader"), FullRead(76)]
+    codes = [code for code, _ in sessions.answers(twin(again), steps)[2:5]]
+    assert codes == [ResponseCode.isc, ResponseCode.ok, ResponseCode.dlk]
 
 
 def test_a_file_with_another_meter_is_not_taken_up() -> None:
