@@ -16,9 +16,11 @@ from typing import Any
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
+from protocols.c1218.grant import MIN_PACKET_OCTETS
 from protocols.c1218.scripts import LogonSettings, read_part, read_table
 from protocols.c1218.steps import ClientLimits, Script
 from protocols.c1218.transfer import check, read_block
+from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
@@ -160,14 +162,16 @@ class Cloning:
             self.link = replace(self.link, identification=identification, refusals=refusals)
             return
         octets, packets = int.from_bytes(granted.data[:2], "big"), granted.data[2]
+        if octets < MIN_PACKET_OCTETS or not packets:
+            octets, packets = DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS  # no client can go by it
         bauds = self.link.bauds
         if self._settings.try_bauds and self._earlier is None:
             bauds = yield from _granted_bauds()
         self.link = replace(
             self.link,
             identification=identification,
-            packet_octets=octets,
-            packets=packets or 1,
+            packet_octets=min(octets, LARGEST_PACKET),
+            packets=packets,
             bauds=bauds,
             refusals=refusals,
         )

@@ -29,12 +29,14 @@ from typing import Any
 
 from ansi_tables import TableError, image_from_json
 from ansi_tables.snapshot import IMAGE_FORMAT
+from protocols.c1218.grant import MIN_PACKET_OCTETS
+from protocols.datalink.packet import MAX_PACKET_OCTETS
 from protocols.psem.codes import BAUD_CODES, ResponseCode
 from smartmeter.base.errors import SettingsError
 
 #: A delay longer than this would outlast the client's patience.
 MAX_DELAY_MS = 5_000
-MAX_IDENTIFICATION_OCTETS = 55
+MIN_IDENTIFICATION_OCTETS, MAX_IDENTIFICATION_OCTETS = 2, 55
 #: Bauds of a device that was not asked for them: the speed at which every session begins.
 START_BAUDS = (9600,)
 #: Names by which ``link.refusals`` speaks of services.
@@ -168,8 +170,9 @@ def _read(image: Mapping[str, Any], tables: dict[int, bytes], identity: Any) -> 
 def _read_link(link: Mapping[str, Any]) -> LinkImage:
     default = LinkImage()
     identification = _hex("link.identification", link.get("identification", "00010000"))
-    if not 3 <= len(identification) <= MAX_IDENTIFICATION_OCTETS:
-        raise _Wrong(f'"link.identification": 3 to {MAX_IDENTIFICATION_OCTETS} octets')
+    if not MIN_IDENTIFICATION_OCTETS <= len(identification) <= MAX_IDENTIFICATION_OCTETS:
+        bounds = f"{MIN_IDENTIFICATION_OCTETS} to {MAX_IDENTIFICATION_OCTETS}"
+        raise _Wrong(f'"link.identification": {bounds} octets')
     bauds = link.get("bauds", list(START_BAUDS))
     if not isinstance(bauds, list) or not all(isinstance(b, int) for b in bauds):
         raise _Wrong('"link.bauds" must be a list of baud rates')
@@ -185,7 +188,9 @@ def _read_link(link: Mapping[str, Any]) -> LinkImage:
         raise _Wrong('"link.past_end" must be true or false')
     return LinkImage(
         identification,
-        _integer(link, "packet_octets", 64, 8192, default.packet_octets),
+        _integer(
+            link, "packet_octets", MIN_PACKET_OCTETS, MAX_PACKET_OCTETS, default.packet_octets
+        ),
         _integer(link, "packets", 1, 255, default.packets),
         tuple(bauds),
         refusals,

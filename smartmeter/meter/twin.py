@@ -22,6 +22,7 @@ from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
 from ansi_tables.partial import part_of
 from protocols.c1218.device import DeviceChoices
 from protocols.c1218.server import Refused, Server, ServerOptions
+from protocols.datalink.link import DEFAULT_PACKET_OCTETS
 from protocols.datalink.packet import ACK, NAK, STP
 from protocols.machine import Event
 from protocols.psem import services
@@ -219,6 +220,7 @@ class Twin:
         self.device = TwinDevice(image, passwords, living)
         self._options = ServerOptions(
             max_packet_octets=image.link.packet_octets,
+            min_packet_octets=min(image.link.packet_octets, DEFAULT_PACKET_OCTETS),
             max_packets=image.link.packets,
             bauds=image.link.bauds,
             identification=image.link.identification,

@@ -10,7 +10,7 @@ import pytest
 from ansi_tables import Snapshot
 from protocols.c1218.client import Client, ScriptDone
 from protocols.c1218.scripts import LogonSettings, open_session
-from protocols.c1218.server import READS, Server
+from protocols.c1218.server import READS, Server, ServerOptions
 from protocols.errors import SessionEnded
 from protocols.machine import Machine, SetBaud
 from protocols.psem.codec import block
@@ -110,6 +110,17 @@ def test_what_sources_leave_open_is_learnt_from_the_original() -> None:
     assert again.link.packet_octets == 200
     assert again.link.refusals["Wait"] is ResponseCode.sns
     assert dict(again.tables) == dict(strict.tables)
+
+
+@pytest.mark.parametrize("octets, kept", [(32, 32), (9000, 8192)])
+def test_a_clone_of_a_meter_that_grants_less_or_more_than_it_may_can_be_served(
+    octets: int, kept: int
+) -> None:
+    options = ServerOptions(octets, identification=b"\0\1", min_packet_octets=octets)
+    image = sessions.clone(Server(twin().device, options), OPEN)
+    assert image.link.packet_octets == kept
+    again = MeterImage.from_json(image.to_json())
+    assert sessions.clone(twin(again), OPEN).to_json() == image.to_json()
 
 
 def test_cloning_writes_nothing_and_leaves_no_trace_in_the_meter() -> None:
