@@ -98,6 +98,15 @@ def test_where_nothing_watches_the_reports_own_look_at_the_log_tells_of_outages(
     assert all(abs(record["DURATION_S"] - 400) <= 2 for record in records)
 
 
+def read_entry(street: Street, code: int, time_s: int) -> None:
+    """Let the module read one more entry of the meter's log."""
+    module = street.device.module
+    sequence = (module.parts.memory.lists.events_judged or 0) + 1
+    entry = LogEntry(sequence, time_s, 0, code, False, b"")
+    job = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
+    module._outcomes.job_done(job, street.world.now_us)
+
+
 def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage() -> None:
     street = Street()
     street.run(10)
@@ -105,15 +114,32 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
     street.run(HOUR_S)
     begin_s = street.device.module.parts.calendar.utc_s(street.world.now_us) or 0
     for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
-        module = street.device.module
-        sequence = (module.parts.memory.lists.events_judged or 0) + 1
-        entry = LogEntry(sequence, time_s, 0, code, False, b"")
-        job = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
-        module._outcomes.job_done(job, street.world.now_us)
+        read_entry(street, code, time_s)
         street.device.restart(street.world.now_us)
         street.run(60)
     told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
     assert [(one["START_TIME"], one["DURATION_S"]) for one in told] == [(begin_s, 600)]
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "lasted_s"), [(-400, None, 400), (None, -100, 0), (None, None, 0)]
+)
+def test_a_loss_that_the_meter_has_not_dated_was_over_when_its_log_was_read(
+    began: int | None, ended: int | None, lasted_s: int
+) -> None:
+    """By seconds from then, as a meter tells them that has lost its clock in between."""
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE={**OUTAGE, "THRESHOLD_S": 0}, SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    now_s = street.device.module.parts.calendar.utc_s(street.world.now_us) or 0
+    for code, ago in ((POWER_DOWN, began), (POWER_UP, ended)):
+        read_entry(street, code, 0 if ago is None else now_s + ago)
+    street.run(60)
+    [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    end_s = now_s + (ended or 0)
+    times = told["START_TIME"], told["END_TIME"], told["DURATION_S"]
+    assert times == (end_s - lasted_s, end_s, lasted_s) and told["RESTORED"]
 
 
 @pytest.mark.parametrize("lasted_s", [100, 7200])
