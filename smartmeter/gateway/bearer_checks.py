@@ -14,6 +14,7 @@ from smartmeter.comms.bearer import BearerSettings, When, ip_address
 from smartmeter.comms.bearers import bearer_tls
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
+from smartmeter.comms.sockets import check_listening
 from smartmeter.comms.way import Carries
 from smartmeter.gateway.finding import Finding
 
@@ -96,6 +97,20 @@ def listen_fault(host: str, port: int) -> str:
     except OSError as error:
         return f"cannot listen there: {error.strerror}"
     return ""
+
+
+def one_only(first: tuple[str, int], second: tuple[str, int]) -> bool:
+    """Tell whether listening at one place keeps others from listening at a second one."""
+    if first == second:
+        return True
+    if first[1] != second[1] or listen_fault(*first) or listen_fault(*second):
+        return False
+    try:
+        # 0.0.0.0 has the ports of every address, and a name may be that of any.
+        check_listening(("", first), ("", second))
+    except SettingsError:
+        return True
+    return False
 
 
 def _has_modem(address: str) -> Finding:

@@ -16,6 +16,7 @@ from smartmeter.gateway.bearer_checks import (
     check_order,
     check_shared,
     listen_fault,
+    one_only,
     takes_connections,
 )
 from smartmeter.gateway.finding import Finding
@@ -57,7 +58,7 @@ def _metrics(settings: GatewaySettings) -> Iterator[Finding]:
         return
     fault = listen_fault(*place)
     for bearer in settings.bearers:
-        if bearer.address.startswith("listen:") and ip_address(bearer.address) == place:
+        if bearer.address.startswith("listen:") and one_only(place, ip_address(bearer.address)):
             fault = f"is that of {bearer.address}"
     if fault:
         yield Finding(f"metrics {shown(*place)}", True, fault, "choose another address")

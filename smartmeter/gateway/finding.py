@@ -22,3 +22,8 @@ class Finding:
     def value(self) -> dict[str, Any]:
         """Give it for ``--json``."""
         return dict(vars(self))
+
+
+def without_port(port: str, text: str) -> str:
+    """Give what an error says, without the port's name where that is told before it."""
+    return text.removeprefix(f"{port}: ").removeprefix(f"{port.removeprefix('tcp:')}: ")

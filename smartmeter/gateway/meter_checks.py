@@ -17,7 +17,7 @@ from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import US_PER_S, wall_utc_us
 from smartmeter.base.tasks import DAY_S
-from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.finding import Finding, without_port
 from smartmeter.gateway.settings import SeatSettings
 
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
@@ -60,7 +60,9 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
                 except ServiceRefused:
                     locked.append(number)
     except (ProtocolError, ValueError, TableError) as error:
-        yield Finding(seat.port, True, str(error), "run: smartmeter doctor, with this port")
+        fault, _, remedy = without_port(seat.port, str(error)).partition("; ")
+        remedy = remedy or "run: smartmeter doctor, with this port"
+        yield Finding(seat.port, True, fault, remedy)
         return
     refused = opened is not None and opened.password_accepted is False
     how = "without" if password is None or refused else "with"

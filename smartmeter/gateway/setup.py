@@ -28,6 +28,7 @@ from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.base.file import read_file, read_text, write_new
 from smartmeter.comms.bearers import check_address
+from smartmeter.gateway.finding import without_port
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
 SETTINGS = "gateway.toml"
@@ -76,7 +77,7 @@ def probe(port: str, password: str, user_id: int, rts: bool = True, dtr: bool = 
                 except ServiceRefused:
                     locked.append(number)
     except (ProtocolError, ValueError) as error:
-        return Found(port, False, f"no meter answers: {error}")
+        return Found(port, False, f"no meter answers: {without_port(port, str(error))}")
     try:
         identity = Snapshot(images)[1]
     except KeyError:

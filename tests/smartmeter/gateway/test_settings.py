@@ -309,7 +309,7 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
 ) -> None:
     (tmp_path / "old.csv").write_text("years of readings\n")
     (tmp_path / "astray").symlink_to(tmp_path / "nothing")
-    files = {"octets": '"{folder}/octets"', "folder": '"{folder}"'}
+    files, port = {"octets": '"{folder}/octets"', "folder": '"{folder}"'}, free_port()
     wrong = {
         "no state file": {"module": WORKS["module"] | {"state": files["octets"]}},
         "is no regular file": {"module": WORKS["module"] | {"state": files["folder"]}},
@@ -321,6 +321,10 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
         "is that of listen:127.0.0.1:9118": {
             "gateway": WORKS["gateway"] | {"metrics": '"127.0.0.1:9118"'},
             "[tms]": {"address": '"listen:127.0.0.1:9118"'},
+        },
+        f"is that of listen:127.0.0.1:{port}": {
+            "gateway": WORKS["gateway"] | {"metrics": f'"0.0.0.0:{port}"'},
+            "[tms]": {"address": f'"listen:127.0.0.1:{port}"'},
         },
         "cannot be made": {"gateway": {"data": '"{folder}/octets/data"'}},
         "No such file": {"gateway": {"data": '"{folder}/astray"'}},

@@ -36,6 +36,7 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES, draw_profile
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.sqlite import FILE_NAME
+from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process, smartmeter
 from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
@@ -306,6 +307,19 @@ def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> N
     assert {"InfluxDB 127.0.0.1:2", "Home Assistant 127.0.0.1:3"} <= wrong
     assert meter in wrong, "the wrong password"
     assert "Traceback" not in checked.stderr
+
+
+def test_a_port_that_is_not_there_is_named_once_with_one_remedy(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    key = {"SMARTMETER_MODULE_KEY": "00" * 16}
+    for port in (gone, f"tcp:127.0.0.1:{free_port()}"):
+        path = settings_file(tmp_path, WORKS | {"meter": {"port": f'"{port}"'}})
+        checked = smartmeter("gateway", "check", "--settings", str(path), **key)
+        place, other = port.removeprefix("tcp:"), str(tmp_path / "other")
+        [told] = re.findall(rf"^WRONG {port}: .*\n +-> .*$", checked.stdout, re.M)
+        assert told.count(place) == 1 and told.count("doctor") + told.count("listening") == 1, told
+        tried = smartmeter("gateway", "init", "--out", other, "--port", port, "--yes")
+        assert tried.stdout.count(place) == 1, tried.stdout
 
 
 @pytest.mark.parametrize(
