@@ -225,9 +225,11 @@ def pack(
 
 
 def _append(ranges: list[IntervalRange], carried: IntervalRange) -> None:
-    """Add a range, as one with the last where it goes on from there."""
-    last = ranges[-1] if ranges else carried
-    if carried == replace(last, first=last.end, end=carried.end):
-        ranges[-1] = replace(last, end=carried.end)
+    """Add a range, as one with the last if that is of the same list.
+
+    Between the two lies only what was read with them and is in no report: it is no gap of its own.
+    """
+    if ranges and carried == replace(ranges[-1], first=carried.first, end=carried.end):
+        ranges[-1] = replace(ranges[-1], end=carried.end)
     else:
         ranges.append(carried)

@@ -6,10 +6,16 @@ import pytest
 
 from ansi_tables import Snapshot
 from ansi_tables.profile_blocks import ProfileShape, shape_of
-from ansi_tables.ssi_tables import ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import ModuleAlarm, ScheduleKind, SsiTable
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
-from tests.smartmeter.ssi.host import Street, schedule, schedules
+from tests.smartmeter.ssi.host import (
+    Street,
+    raise_alarms,
+    schedule,
+    schedules,
+    small_outbox,
+)
 
 HOUR_S = 3600
 PROFILE = 64
@@ -106,3 +112,36 @@ def test_a_ring_that_began_anew_is_told_of_again() -> None:
     street.device.module.parts.memory.lists.begin_profile_anew(1)
     street.run(2 * HOUR_S)
     assert [text for _, text in told(street)] == [LEFT_OUT] * 2
+
+
+def test_what_was_left_out_of_a_report_does_not_part_the_gap_that_it_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where every few intervals one is left out the list of gaps would be full at once."""
+    small_outbox(monkeypatch, 12, 4)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 4)
+    monkeypatch.setattr("smartmeter.ssi.memory.MAX_GAPS", 6)
+    street = begun()
+
+    def odd_ones(octets: bytearray, shape: ProfileShape) -> None:
+        for block in range(shape.blocks):
+            for index in range(shape.intervals):
+                at = shape.interval(block * shape.block_octets, index) + shape.status_octets
+                if octets[at + len(FRACTION) - 1] % 2:
+                    octets[at : at + len(FRACTION)] = FRACTION
+
+    spoiled(street, odd_ones)
+    street.provision(SCHEDULES=schedules(schedule(KIND=ScheduleKind.HOURLY)))
+    street.run(HOUR_S)
+    street.host.refusing = True
+    street.run(6 * HOUR_S)
+    raise_alarms(street, 12)
+    parts = street.device.module.parts
+    assert parts.memory.lists.profile_gaps and parts.memory.reports_dropped >= 6
+    street.host.refusing = False
+    street.run(4 * HOUR_S)
+    sequences = [sequence for sequence, _, _ in street.host.intervals()]
+    whole = [one.sequence for one in street.journal if not one.values[0] % 2]
+    assert len(whole) - 4 <= len(sequences) < len(street.journal) - 8
+    assert sorted(sequences) == whole[: len(sequences)]
+    assert ModuleAlarm.GAP not in [one["CODE"] for one in street.host.parts(SsiTable.ALARM)]
