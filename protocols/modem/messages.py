@@ -125,9 +125,11 @@ class MessageLine:
         """Send octets, in parts where needed; LocalProtocolError for what cannot be sent."""
         self._reference += 1
         pdus = submit(number, octets, self._reference)
-        if MAX_QUEUED - self._modem.room + len(pdus) > MAX_SENDING:
+        if MAX_QUEUED - self._modem.room + 1 + len(pdus) > MAX_SENDING:
             raise LocalProtocolError("too many messages wait for the modem already")
         sending = _Sending(number, len(pdus))
+        # One that was switched off and on may take the size for a number, and send it the digits.
+        self._modem.command(_AS_PDUS, now_us)
         for size, pdu in pdus:
             self._modem.command(f"AT+CMGS={size}", now_us, sending, pdu, SEND_US)
 
@@ -190,6 +192,8 @@ class MessageLine:
                 self._taken.discard(index)
             case str(text) if text == _AS_PDUS:
                 self._gives_pdus = event.ok
+                if event.ok:
+                    return  # it says nothing of how sending does
             case str(text) if text == _LIST and event.ok:
                 self._take_list(event.lines, now_us)
             case str(text) if text in (ESCAPE, _TELL):

@@ -40,6 +40,13 @@ def ready() -> MessageLine:
     return line
 
 
+def asked(line: MessageLine, octets: bytes) -> str:
+    """Have octets sent; give what the modem is asked once it gives PDUs."""
+    line.send("+15550001", octets, 1)
+    assert line.outgoing() == b"AT+CMGF=0\r"
+    return told(line, "OK")[1]
+
+
 def test_a_message_is_read_whatever_the_modem_says_before_it_and_then_deleted() -> None:
     line = ready()
     assert told(line, '+CMTI: "SM",3')[1] == "AT+CMGR=3\r"
@@ -108,8 +115,7 @@ def test_a_modem_that_waits_for_a_body_that_nobody_sends_is_freed() -> None:
     line.expire(ESCAPE_US)  # one that waits for nothing may say nothing
     assert line.outgoing() == INITIALISE.encode() + b"\r"
     line = ready()
-    line.send("+15550001", b"octets", 1)
-    assert line.outgoing().startswith(b"AT+CMGS=")
+    assert asked(line, b"octets").startswith("AT+CMGS=")
     line.expire(1 + SEND_US)
     assert line.outgoing() == b"\x1b\r", "else the next command would be a message's body"
 
@@ -123,20 +129,18 @@ def sending(line: MessageLine, result: str) -> tuple[list[Event], str]:
 
 def test_what_came_is_read_and_deleted_before_more_is_sent() -> None:
     line = ready()
-    line.send("+15550001", b"one", 1)
+    assert asked(line, b"one").startswith("AT+CMGS=")
     line.send("+15550001", b"two", 1)
-    assert line.outgoing().startswith(b"AT+CMGS=")
     assert told(line, '+CMTI: "SM",3') == ([], "")
     assert sending(line, "OK")[1] == "AT+CMGR=3\r"
-    events, octets = told(line, "+CMGR: 0,,26", PDU, "OK")
-    assert events == [CAME] and octets.startswith("AT+CMGS="), "it was asked for before that"
-    assert sending(line, "OK")[1] == "AT+CMGD=3\r"
+    assert told(line, "+CMGR: 0,,26", PDU, "OK") == ([CAME], "AT+CMGF=0\r"), "asked for before"
+    assert told(line, "OK")[1] == "AT+CMGD=3\r"
+    assert told(line, "OK")[1].startswith("AT+CMGS=")
 
 
 def test_a_place_is_deleted_once_for_each_message_that_was_in_it() -> None:
     line = ready()
-    line.send("+15550001", b"one", 1)
-    line.outgoing()
+    asked(line, b"one")
     told(line, '+CMTI: "SM",3')
     line.expire(LIST_US)
     assert sending(line, "OK")[1] == "AT+CNMI=2,1\r"
@@ -150,8 +154,7 @@ def test_a_place_is_deleted_once_for_each_message_that_was_in_it() -> None:
 
 def test_more_messages_than_commands_may_wait_are_read_one_list_after_the_other() -> None:
     line = ready()
-    line.send("+15550001", b"one", 1)
-    line.outgoing()
+    asked(line, b"one")
     for place in range(1, 2 * MAX_QUEUED):
         told(line, f'+CMTI: "ME",{place}')
     octets = sending(line, "OK")[1]
@@ -164,20 +167,18 @@ def test_more_messages_than_commands_may_wait_are_read_one_list_after_the_other(
 
 def test_a_message_is_sent_whole_or_not_at_all_and_leaves_room_for_what_comes() -> None:
     line = ready()
-    line.send("+15550001", b"one", 1)
-    for _ in range(MAX_SENDING - 1):
+    asked(line, b"one")
+    for _ in range(MAX_SENDING // 2):
         line.send("+15550001", b"more", 1)
     with pytest.raises(LocalProtocolError):
         line.send("+15550001", bytes(1000), 1)
-    line.outgoing()
     told(line, '+CMTI: "SM",3')
     assert sending(line, "OK")[1] == "AT+CMGR=3\r"
 
 
 def test_a_call_that_nobody_took_ends_no_command() -> None:
     line = ready()
-    line.send("+15550001", b"one", 1)
-    line.outgoing()
+    asked(line, b"one")
     assert told(line, "RING", "NO CARRIER") == ([], "")
     assert sending(line, "NO CARRIER") == ([], "")
     assert told(line, "+CMGS: 7", "OK") == ([MessageSent("+15550001", True, "OK")], "")
@@ -195,10 +196,26 @@ def test_a_long_list_is_waited_for() -> None:
 
 def test_a_modem_that_sends_nothing_is_given_up_in_words() -> None:
     line = ready()
-    for _ in range(3):
-        line.send("+15550001", b"one", 1)
-    line.outgoing()
-    sending(line, "+CMS ERROR: 38")
-    sending(line, "+CMS ERROR: 38")
+    for _ in range(2):
+        asked(line, b"one")
+        sending(line, "+CMS ERROR: 38")
+    asked(line, b"one")
     failed = ModemFailed("the modem says +CMS ERROR: 38 to what is sent or deleted")
     assert sending(line, "+CMS ERROR: 38")[0][-1] == failed
+
+
+def test_a_modem_that_forgot_how_to_take_messages_is_told_before_each() -> None:
+    line = ready()
+    assert asked(line, b"one").startswith("AT+CMGS=")
+    assert sending(line, "OK") == ([MessageSent("+15550001", True, "OK")], "")
+    # Off and on: in text mode 22 is a number, and the PDU a text that goes there.
+    assert asked(line, bytes(200)).startswith("AT+CMGS=")
+    assert sending(line, "OK")[1].startswith("AT+CMGS="), "once for all parts"
+
+
+def test_a_modem_that_takes_no_pdus_any_more_is_sent_none() -> None:
+    line = ready()
+    line.send("+15550001", b"one", 1)
+    line.outgoing()
+    failed = ModemFailed("the modem says ERROR to AT+CMGF=0")
+    assert told(line, "ERROR")[0] == [failed]
