@@ -12,10 +12,12 @@ from click.testing import CliRunner
 
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.cli import group
+from smartmeter.cli.state_folder import claim
 from smartmeter.gateway.local_tms import LocalTms
 from smartmeter.gateway.service import Gateway
 from smartmeter.gateway.settings import read_settings
 from smartmeter.tms.store.sqlite import Store
+from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
 NOW_S, DAY_S = 1_767_225_600, 86_400
@@ -76,6 +78,18 @@ def test_a_tms_elsewhere_that_is_not_used_is_told(
     told = "[[tms]] of the settings is not used"
     assert told not in CliRunner().invoke(group, run).output
     assert told in CliRunner().invoke(group, (*run, "--with-tms", "127.0.0.1:0")).output
+
+
+def test_it_does_not_share_its_folder_with_a_head_end(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, WORKS)
+    claim(tmp_path / "tms")
+    done = smartmeter("gateway", "run", "--settings", str(path), timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"smartmeter: {tmp_path}/tms: another process keeps its state there;"
+        " stop it, or give another folder\n"
+    )
+    assert not (tmp_path / "readings.sqlite3").exists(), "nothing has begun"
 
 
 async def test_a_page_whose_framework_is_missing_is_one_error_and_nothing_has_begun(
