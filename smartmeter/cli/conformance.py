@@ -352,8 +352,11 @@ def _replay(
     results = replaying.replay(bench, report, again, _teller(failed, True))
     if not results:
         click.echo(f"{file}: nothing failed there")
-        return 0
-    return _end(Report(tuple(results), device, {"seed": seed} | _how(port)), options)
+    status = _end(Report(tuple(results), device, {"seed": seed} | _how(port)), options)
+    if results and all(result.verdict is Verdict.NOT_RUN for result in results):
+        told = "nothing of what failed there was run"
+        raise SmartMeterError(file, told, "run it where it failed: --check NAME")
+    return status
 
 
 def _compare(before: str, after: str) -> int:

@@ -34,8 +34,10 @@ def test_a_run_writes_its_reports_and_ends_with_0(tmp_path: Path) -> None:
     assert "</html>" in Path(files[2]).read_text()
     same = smartmeter("conformance", "--diff", files[0], files[0])
     assert same.returncode == 0 and "0 checks" in same.stdout
-    replay = smartmeter("conformance", "sim:", "--replay", files[0])
+    again = tmp_path / "again.json"
+    replay = smartmeter("conformance", "sim:", "--replay", files[0], "--json", str(again))
     assert replay.returncode == 0 and "nothing failed" in replay.stdout
+    assert json.loads(again.read_text())["results"] == [], "what was asked for is there"
 
 
 def test_a_served_meter_is_tested_through_a_real_port(tmp_path: Path) -> None:
@@ -165,6 +167,7 @@ def test_what_failed_of_a_network_is_not_said_to_have_passed_on_a_line(tmp_path:
     done = verb("sim:", "--replay", failed_report(tmp_path / "r.json", "C35"))
     assert "nothing failed" not in done.output
     assert "C35" in done.output and "1 not run" in done.output, done.output
+    assert done.return_value is None and "was run" in str(done.exception), "it is no pass"
 
 
 class Cut(SimulatedLine):
