@@ -20,6 +20,7 @@ import pytest
 from ansi_tables.snapshot import Snapshot
 from smartmeter.ssi.factory import relative_title
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytest.importorskip("pty", reason="needs a pty")
 
@@ -53,11 +54,12 @@ class Process:
             stderr=self._file,
             env=environment,
         )
-        end = time.monotonic() + 60
-        while wait_for not in self._log.read_text()[mark:]:
+
+        def is_said() -> bool:
             assert self.process.poll() is None, self._log.read_text()
-            assert time.monotonic() < end, self._log.read_text()
-            time.sleep(0.02)
+            return wait_for in self._log.read_text()[mark:]
+
+        wait_until(is_said, self._log.read_text)
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None and self._file is not None
@@ -97,10 +99,8 @@ def meters_own(link: Path | str) -> list[list[int]]:
 
 
 def wait_until_it_grows(database: Path, by: int) -> None:
-    begin, end = len(stored(database)), time.monotonic() + 60
-    while len(stored(database)) < begin + by:
-        assert time.monotonic() < end, "nothing arrives any more"
-        time.sleep(0.1)
+    begin = len(stored(database))
+    wait_until(lambda: len(stored(database)) >= begin + by)
 
 
 def test_killing_tms_and_gateway_ten_times_each_loses_and_doubles_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """A device that answers the telephone: rung, read, hung up, rung again; carrier and modem lost."""
 
 import threading
-import time
 from pathlib import Path
 
 from protocols.c1218.scripts import LogonSettings, read_table
@@ -14,6 +13,7 @@ from smartmeter.base.clock import monotonic_us
 from tests.protocols.c1221.call import CallBench
 from tests.protocols.modem.pty_modem import PtyModem
 from tests.smartmeter.cli.served import meter_process
+from tests.waiting import wait_until
 
 
 class Line:
@@ -116,9 +116,7 @@ def test_meter_serve_answers_the_telephone_and_captures_the_call(tmp_path: Path)
     modem, file = PtyModem(), tmp_path / "call.pcapng"
     modem.stored_profile_takes_calls = modem.takes_calls_itself = True
     with meter_process("--modem", modem.name, "--identity", "5", "--pcap", str(file)):
-        end_s = time.monotonic() + 60  # the modem is told before anybody calls
-        while not modem.commands and time.monotonic() < end_s:
-            time.sleep(0.02)
+        wait_until(lambda: modem.commands)  # the modem is told before anybody calls
         caller = Caller()
         modem.ring(caller)
         assert caller.done.wait(60), caller.ended

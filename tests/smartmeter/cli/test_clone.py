@@ -19,6 +19,7 @@ from tests.smartmeter.cli.served import (
     meter_process,
     smartmeter,
 )
+from tests.waiting import wait_until
 
 
 def test_a_clone_of_the_clone_is_equal_byte_for_byte(tmp_path: Path) -> None:
@@ -120,8 +121,7 @@ def test_a_live_twin_runs_on_from_its_image(tmp_path: Path) -> None:
     with meter_process("--tcp", "127.0.0.1:0", *live) as (port, _), open_meter(port) as meter:
         first = {number: meter.read(number) for number in (1, 23, 52)}
         for number in (23, 52):
-            while meter.read(number) == first[number]:
-                time.sleep(0.05)
+            wait_until(lambda n=number: meter.read(n) != first[n])
         assert meter.read(1) == first[1]
 
 

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from smartmeter.cli.log_line import log_line
+from tests.waiting import wait_until
 
 
 class Failing(io.StringIO):
@@ -48,9 +48,7 @@ def test_a_meter_is_served_where_nothing_can_be_printed(tmp_path: Path, is_read:
     with subprocess.Popen(command, stdout=full if is_read else writer, stderr=full) as process:
         os.close(writer)
         os.close(full)
-        while not link.is_symlink():
-            assert process.poll() is None
-            time.sleep(0.02)
+        wait_until(lambda: link.is_symlink() or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 

@@ -24,7 +24,7 @@ from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import HOST, READ_1, Ring
 from tests.protocols.c1222.wireshark import needs_tshark, tshark
 from tests.smartmeter.comms.test_relay_host import relay_process
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 MOST, READS = 548, 200
 
@@ -63,7 +63,7 @@ async def test_long_messages_pass_a_relay_in_datagrams_that_no_network_has_to_cu
     fleet = ServedFleet([meter], settings, lambda: Calendar(wall_utc_us(), 1, monotonic_us()))
     running = asyncio.create_task(fleet.run())
     try:
-        await eventually(lambda: fleet.members[0].shown()["state"] == "registered", "registered")
+        await until(lambda: fleet.members[0].shown()["state"] == "registered", "registered")
         responses, pieces = await asyncio.to_thread(asked, (host, port), meter)
         assert len(responses) == READS and {one[0] for one in responses} == {0}
         assert pieces > 10, "they are not joined on the way"

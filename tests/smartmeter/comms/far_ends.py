@@ -175,12 +175,6 @@ class FarEnd:
                 self.modems.cut()
 
 
-async def until(holds: Any, seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what a peer does sets no event here
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def connected(bearer: Bearer, patience_s: float = 60.0) -> AsyncIterator[Any]:
     """A connection of the bearer, tried until the far end is there; and what arrives on it."""
@@ -208,4 +202,4 @@ def unasked(number: int) -> bytes:
     return node.outgoing()[0][1]
 
 
-__all__ = ["LIMIT", "NODE", "Answering", "FarEnd", "connected", "request", "until"]
+__all__ = ["LIMIT", "NODE", "Answering", "FarEnd", "connected", "request"]

@@ -23,8 +23,8 @@ from tests.smartmeter.comms.far_ends import (
     Answering,
     Modems,
     connected,
-    until,
 )
+from tests.waiting import until
 
 MESSAGE = request([READ_1])
 

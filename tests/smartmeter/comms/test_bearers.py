@@ -22,9 +22,9 @@ from tests.smartmeter.comms.far_ends import (
     Modems,
     connected,
     unasked,
-    until,
 )
 from tests.smartmeter.comms.test_tls import make_authority
+from tests.waiting import until
 
 KINDS = ["tcp", "tcp6", "tcp-called", "tls", "udp", "udp6", "sms", "modem"]
 ALL = [*KINDS, pytest.param("mqtt", marks=NEEDS_MOSQUITTO)]

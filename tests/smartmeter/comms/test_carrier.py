@@ -12,7 +12,8 @@ from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 from tests.ports import free_port
-from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems, until
+from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems
+from tests.waiting import until
 
 
 def test_each_change_is_told_once() -> None:

@@ -24,7 +24,8 @@ from smartmeter.tms.model import Kind
 from smartmeter.tms.server import MAX_APDU_OCTETS, TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
-from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, NODE_NUMBER, Modems, until
+from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, NODE_NUMBER, Modems
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 
@@ -50,8 +51,7 @@ async def reports(tms: TmsServer, carrier: Carrier, bearers: list[Bearer]) -> No
                 lambda: (
                     tms.store.number("SELECT count(*) FROM meters WHERE provisioned_s != 0") == 1
                     and tms.store.number("SELECT count(*) FROM intervals") > 0
-                ),
-                seconds=30,
+                )
             )
         finally:
             await ended(running)

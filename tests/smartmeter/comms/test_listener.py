@@ -19,7 +19,7 @@ from smartmeter.comms import paths
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import APDUS_A_TURN, Path
 from tests.protocols.c1222.conversation import READ_1, Talk, items, request
-from tests.smartmeter.comms.far_ends import until
+from tests.waiting import until
 
 LIMIT = 2048
 

@@ -16,7 +16,7 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import HOST, METER, READ_1, lock, request
-from tests.smartmeter.comms.far_ends import until
+from tests.waiting import until
 
 Writer = asyncio.StreamWriter
 

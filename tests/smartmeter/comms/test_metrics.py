@@ -13,7 +13,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 NO_APDU = bytes.fromhex("60 01 00 61")
 
@@ -45,7 +45,7 @@ async def test_a_tms_tells_what_it_refused_and_how_its_smartmeters_do(tmp_path: 
     factory = factory_of(1, 5, "tcp:127.0.0.1:1")
     tms.import_shipment([Shipped(factory.esn, str(factory.title), factory.key, MODEL)])
     writer = await send(tms.address, NO_APDU)
-    await eventually(lambda: tms.counts.get("received", 0) > 0, "taken")
+    await until(lambda: tms.counts.get("received", 0) > 0, "taken")
     port, service = free_port(), Service(tms)
     async with serving_metrics(("127.0.0.1", port), lambda: tms_families(service)):
         told = await scraped(port)

@@ -14,7 +14,8 @@ from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
-from tests.smartmeter.comms.far_ends import FarEnd, until
+from tests.smartmeter.comms.far_ends import FarEnd
+from tests.waiting import until
 
 
 class Node:

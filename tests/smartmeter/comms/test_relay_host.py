@@ -33,7 +33,8 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, request
-from tests.smartmeter.tms.test_server import Peer, eventually
+from tests.smartmeter.tms.test_server import Peer
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 MASTER = ApTitle.parse(".1")
@@ -67,7 +68,7 @@ async def test_a_smartmeter_registers_through_two_relays_and_its_answer_comes_ba
     await near_tms.start("127.0.0.1", 0)
     near_meter = RelayHost(ApTitle.parse(".91"), tcp(near_tms.address))
     await near_meter.start("127.0.0.1", 0)
-    await eventually(lambda: near_tms.connected and near_meter.connected, "the chain is up")
+    await until(lambda: near_tms.connected and near_meter.connected, "the chain is up")
     peer = Through(near_meter, tms)
     register = encode_service(Register(FACTORY.title, serial_uid(FACTORY.esn)))
     for service in (register, encode_request(Identify())):
@@ -86,7 +87,7 @@ async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: 
     await middle.start("127.0.0.1", free_port())
     lowest = RelayHost(ApTitle.parse(".91"), tcp(middle.address))
     await lowest.start("127.0.0.1", 0)
-    await eventually(lambda: middle.connected and lowest.connected, "the chain is up")
+    await until(lambda: middle.connected and lowest.connected, "the chain is up")
     node = Through(lowest, tms).node
     serial, kind = serial_uid(FACTORY.esn), NodeType.HOST
     register = encode_service(Register(FACTORY.title, serial, node_type=kind))
@@ -101,7 +102,7 @@ async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: 
         assert tms.head_end.connected(FACTORY.esn)
         if len(registered) == 1:
             await middle.stop()
-            await eventually(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
+            await until(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
             again = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
             await again.start("127.0.0.1", middle.address[1])
             async with asyncio.timeout(60):
@@ -121,7 +122,7 @@ async def test_behind_a_relay_that_was_restarted_the_tms_asks_a_node_of_datagram
     place, port = tmp_path / "ways", free_port()
     relay = RelayHost(ApTitle.parse(".92"), tcp(tms.address), data=place)
     await relay.start("127.0.0.1", port)
-    await eventually(lambda: relay.connected, "the way up is open")
+    await until(lambda: relay.connected, "the way up is open")
     loop, node = asyncio.get_running_loop(), Through(relay, tms).node
     with socket.socket(type=socket.SOCK_DGRAM) as line:
         line.setblocking(False)
@@ -133,11 +134,11 @@ async def test_behind_a_relay_that_was_restarted_the_tms_asks_a_node_of_datagram
             node.receive("udp", await loop.sock_recv(line, 4096), monotonic_us())
             node.events()
             await relay.stop()
-            await eventually(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
+            await until(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
             again = RelayHost(ApTitle.parse(".92"), tcp(tms.address), data=place)
             await again.start("127.0.0.1", port)
             collector = tms.head_end.collector
-            await eventually(lambda: bool(collector.relay.relay_in_turn()), "the relay is back")
+            await until(lambda: bool(collector.relay.relay_in_turn()), "the relay is back")
             collector.ask(FACTORY.esn, [encode_request(Identify())], monotonic_us())
             tms.received()
             node.receive("udp", await loop.sock_recv(line, 4096), monotonic_us())
@@ -145,7 +146,7 @@ async def test_behind_a_relay_that_was_restarted_the_tms_asks_a_node_of_datagram
             node.answer(event.token, [b"\0\3\1\0\0"], monotonic_us())  # type: ignore[attr-defined]
             [(_, octets)] = node.outgoing()
             await loop.sock_sendto(line, octets, again.address)
-            await eventually(lambda: tms.head_end.connected(FACTORY.esn), "it is known where")
+            await until(lambda: tms.head_end.connected(FACTORY.esn), "it is known where")
     await again.stop()
 
 
@@ -181,7 +182,7 @@ async def test_an_answer_in_clear_may_come_by_another_port_of_the_host_that_was_
         if source == "127.0.0.1":
             assert items(await heard(host)) == [b"\0\3\1\0\0"]
         else:
-            await eventually(lambda: master.relay.counts["dropped no-way-back"], "it is dropped")
+            await until(lambda: master.relay.counts["dropped no-way-back"], "it is dropped")
     await master.stop()
 
 
@@ -203,12 +204,12 @@ async def test_over_udp_a_relay_is_reached_as_before_when_it_was_restarted() -> 
             async with asyncio.timeout(60):
                 return await loop.sock_recv(line, 4096)
 
-        await eventually(lambda: middle.connected, "the way up is open")
+        await until(lambda: middle.connected, "the way up is open")
         assert items(await asked(1, encode_service(register)))[0][0] == 0
         await middle.stop()
         middle = RelayHost(ApTitle.parse(".92"), above)
         await middle.start(*place)
-        await eventually(lambda: middle.connected, "the way up is open again")
+        await until(lambda: middle.connected, "the way up is open again")
         assert items(await asked(2, encode_request(Identify())))[0][0] == 0
         _, writer = await asyncio.open_connection(*master.address)
         writer.write(build_apdu(Envelope(3, node, ApTitle.parse(".5")), [b"\x20"]))
@@ -232,10 +233,10 @@ async def test_a_way_up_that_is_not_there_is_told_once_and_so_is_its_coming(tms:
     port = free_port()
     relay = RelayHost(ApTitle.parse(".93"), f"tcp:127.0.0.1:{port}", tell=told.append)
     await relay.start("127.0.0.1", 0)
-    await eventually(lambda: told, "it is told")
+    await until(lambda: told, "it is told")
     upper = RelayHost(ApTitle.parse(".94"), tcp(tms.address))
     await upper.start("127.0.0.1", port)
-    await eventually(lambda: relay.connected and len(told) > 1, "it is tried again")
+    await until(lambda: relay.connected and len(told) > 1, "it is tried again")
     await relay.stop()
     await upper.stop()
     away, works = told

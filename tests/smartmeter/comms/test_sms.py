@@ -21,9 +21,9 @@ from tests.smartmeter.comms.far_ends import (
     FarEnd,
     Modems,
     connected,
-    until,
 )
 from tests.smartmeter.comms.test_node_host import Node, running
+from tests.waiting import until
 
 
 def bearer_of(modems: Modems) -> SmsBearer:

@@ -14,7 +14,8 @@ from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import UdpPath, native_address_of
 from tests.protocols.c1222.conversation import READ_1, items, request
-from tests.smartmeter.comms.far_ends import LIMIT, Answering, connected, until
+from tests.smartmeter.comms.far_ends import LIMIT, Answering, connected
+from tests.waiting import until
 
 UP_AND_MULTICAST = 0x1001
 

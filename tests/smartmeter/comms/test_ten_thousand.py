@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
-from smartmeter.comms.sockets import PATIENCE_S
 from tests.protocols.c1222.conversation import items, request
+from tests.waiting import wait_until
 
 CONNECTIONS = 10_000
 #: What a connection may take of the server's memory (docs/measurements.rst).
@@ -82,10 +81,8 @@ def test_ten_thousand_connections_of_which_half_speak(kind: str, tmp_path: Path)
             for client in silent[::2]:
                 client.sendall(b"\x60")  # a message that never goes on
             assert (resident_octets(process) - before) / CONNECTIONS < CONNECTION_OCTETS
-            until_s = time.monotonic() + PATIENCE_S + 30
-            while closed(silent) < len(silent) and time.monotonic() < until_s:
-                time.sleep(0.5)
-            assert closed(silent) == len(silent) and closed(speaking) == 0
+            wait_until(lambda: closed(silent) == len(silent))
+            assert closed(speaking) == 0
             assert all(answered(client, called) for client in speaking[:100])
             with socket.create_connection(("127.0.0.1", port)) as another:
                 assert answered(another, called)

@@ -40,7 +40,7 @@ from tests.protocols.c1222.conversation import KEY, KEY_ID
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.test_listener import Served
 from tests.smartmeter.comms.test_relay_host import Through
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 
@@ -118,7 +118,7 @@ async def test_a_relay_says_in_words_and_once_why_tls_does_not_come_about(
             address = f"tls:127.0.0.1:{port}"
             relay = RelayHost(ApTitle.parse(".91"), address, tls=files, tell=told.append)
             await relay.start("127.0.0.1", 0)
-            await eventually(lambda: len(seen) > 4, "tried again and again")
+            await until(lambda: len(seen) > 4, "tried again and again")
             await relay.stop()
         return told
 
@@ -135,7 +135,7 @@ async def test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not(tmp_path
     address = f"tls:127.0.0.1:{tms.address[1]}"
     relay = RelayHost(ApTitle.parse(".91"), address, tls=own)
     await relay.start("127.0.0.1", 0)
-    await eventually(lambda: relay.connected, "connected over TLS")
+    await until(lambda: relay.connected, "connected over TLS")
     peer = Through(relay, tms)
     peer.node.receive("tcp", await peer.ask(encode_request(Identify())), monotonic_us())
     [event] = peer.node.events()

@@ -20,7 +20,7 @@ from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.test_listening import call
 from tests.smartmeter.comms.test_tls import make_authority
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 
 class _Greeter(asyncio.Protocol):
@@ -37,7 +37,7 @@ async def open_door(own: TlsFiles, most: int) -> AsyncIterator[tuple[int, Counte
     door.open(bound)
     yield bound.getsockname()[1], counts
     door.close()
-    await eventually(lambda: bound.fileno() < 0, "listens no more")
+    await until(lambda: bound.fileno() < 0, "listens no more")
 
 
 async def greeted(port: int, own: TlsFiles) -> bytes:
@@ -71,7 +71,7 @@ async def test_who_speaks_no_tls_or_is_too_slow_is_let_go_and_counted(
             with contextlib.suppress(ConnectionError):
                 await asyncio.wait_for(reader.read(100), 60)
             writer.close()
-        await eventually(lambda: counts["refused tls"] == 2, "both counted")
+        await until(lambda: counts["refused tls"] == 2, "both counted")
         monkeypatch.setattr(tls_door, "HANDSHAKE_S", 60)  # of a busy machine's
         assert await greeted(port, own) == b"hello"
 
@@ -90,7 +90,7 @@ async def test_a_node_that_listens_with_tls_lets_its_host_in_past_silent_ones(
     arrived: list[bytes] = []
     receiving = asyncio.ensure_future(connection.receive(arrived.append))
     host.write(request([READ_1]))
-    await eventually(lambda: arrived == [request([READ_1])], "heard")
+    await until(lambda: arrived == [request([READ_1])], "heard")
     connection.close()
     await receiving
     for writer in (host, *(one for _, one in silent)):

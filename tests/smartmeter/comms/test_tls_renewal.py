@@ -13,7 +13,7 @@ from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.tls import client_tls, server_tls
 from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 
 async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
@@ -36,14 +36,14 @@ async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
         first = await shown()
         whole = own.key.read_bytes()
         own.key.write_bytes(b"half")
-        await eventually(lambda: told, "a key that does not fit is told")
+        await until(lambda: told, "a key that does not fit is told")
         assert "the one before stays (TLS file" in told[0]
         own.key.write_bytes(whole)
-        await eventually(lambda: told[-1] == "TLS certificate: renewed", "it fits again")
+        await until(lambda: told[-1] == "TLS certificate: renewed", "it fits again")
         assert await shown() == first
         told.clear()
         make_authority(tmp_path, "own")
-        await eventually(lambda: told[-1:] == ["TLS certificate: renewed"], "it is renewed")
+        await until(lambda: told[-1:] == ["TLS certificate: renewed"], "it is renewed")
         assert await shown() != first, "and its authority is believed"
     finally:
         await host.stop()
@@ -74,7 +74,7 @@ async def test_a_relay_tells_of_a_certificate_that_it_cannot_show_upstream(
         relay = RelayHost(ApTitle.parse(".91"), f"tls:127.0.0.1:{port}", tls=own, tell=told.append)
         await relay.start("127.0.0.1", 0)
         own.certificate.write_bytes(b"half")
-        await eventually(lambda: any("TLS certificate" in line for line in told), "it is told")
+        await until(lambda: any("TLS certificate" in line for line in told), "it is told")
         await relay.stop()
 
 
@@ -95,7 +95,7 @@ async def test_who_connects_shows_a_certificate_that_was_renewed(tmp_path: Path)
 
     async def connect(times: int) -> bytes:
         (await bearer.connect()).close()
-        await eventually(lambda: len(shown) == times, "it has come in")
+        await until(lambda: len(shown) == times, "it has come in")
         return shown[-1]
 
     assert own.certificate and own.key and following.certificate and following.key

@@ -25,8 +25,9 @@ from tests.protocols.c1222.conversation import (
     items,
     request,
 )
-from tests.smartmeter.comms.far_ends import LIMIT, connected, until
+from tests.smartmeter.comms.far_ends import LIMIT, connected
 from tests.smartmeter.comms.test_listener import Served, serving
+from tests.waiting import until
 
 
 class Lossy(Served):

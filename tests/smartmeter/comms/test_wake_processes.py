@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
 from smartmeter.ssi.factory import relative_title
 from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, NODE_NUMBER, Modems
+from tests.waiting import wait_until
 
 ESN, KEY = "SM000007", "00112233445566778899aabbccddeeff"
 SETTINGS = """
@@ -58,13 +59,6 @@ def verb(*arguments: str) -> Iterator[dict[str, str]]:
         process.communicate(timeout=60)
 
 
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    end_s = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end_s
-        time.sleep(0.2)
-
-
 @pytest.mark.night
 @pytest.mark.parametrize("by_relay", [False, True])
 def test_a_person_reads_a_meter_that_sleeps(
@@ -106,12 +100,12 @@ def test_a_person_reads_a_meter_that_sleeps(
         stack.enter_context(verb("gateway", "run", "--settings", str(settings)))
         store = sqlite3.connect(f"file:{tmp_path}/tms/tms.sqlite3?mode=ro", uri=True)
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
-        until(lambda: store.execute(state).fetchone()[0] == 1, 60)
+        wait_until(lambda: store.execute(state).fetchone()[0] == 1)
         store.close()
         time.sleep(40)  # it lingers for half a minute after the last word, and then sleeps
         client = TmsClient(tms["page"].rstrip("/"), "operator")
         job = client.post(f"/api/meters/{ESN}/jobs", {"kind": "on-demand read"})["job"]
-        until(lambda: client.get(f"/api/jobs/{job}")["state"] in ("done", "failed"), 60)
+        wait_until(lambda: client.get(f"/api/jobs/{job}")["state"] in ("done", "failed"))
         done = client.get(f"/api/jobs/{job}")
         assert done["state"] == "done" and done["attempts"] == (1 if by_relay else 2), done
     modems.close()

@@ -36,8 +36,8 @@ from tests.smartmeter.comms.far_ends import (
     NODE_NUMBER,
     FarEnd,
     Modems,
-    until,
 )
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 TITLE = ApTitle.parse(".1")

@@ -30,6 +30,7 @@ from tests.ports import free_port
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.gateway.cable import Cable, ProbeCable
 from tests.smartmeter.test_kill import ESN, KEY, Process, signal
+from tests.waiting import wait_until
 
 pytestmark = NEEDS_MOSQUITTO
 #: An hour of the calendar a second; faster, the ring moves while a busy machine reads it.  Where a
@@ -147,17 +148,12 @@ class Month:
 
     def until_it_reports(self) -> None:
         """Wait until the TMS has what was recorded now, by the module's own report."""
-        wanted, end = self.now.timestamp() - 900, time.monotonic() + 60
-        while (self._newest() or 0) < wanted:
-            assert time.monotonic() < end, f"nothing arrives any more\n{self.log('gateway')}"
-            time.sleep(0.1)
+        wanted = self.now.timestamp() - 900
+        wait_until(lambda: (self._newest() or 0) >= wanted, lambda: self.log("gateway"))
 
     def until_sets_are_told(self) -> None:
         """Wait until the next clock check has told of every set of the clock."""
-        end = time.monotonic() + 60
-        while self.clock_sets() < self.faults["clock"]:
-            assert time.monotonic() < end, f"a set of the clock was not told\n{self.log('gateway')}"
-            time.sleep(0.1)
+        wait_until(lambda: self.clock_sets() >= self.faults["clock"], lambda: self.log("gateway"))
 
     def _newest(self) -> int | None:
         sql = "SELECT max(end_s) FROM intervals WHERE source='report'"

@@ -14,6 +14,7 @@ from tests.ports import free_port
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.gateway.sinks.test_home_assistant import Home, settings
 from tests.smartmeter.ssi.host import FACTORY
+from tests.waiting import until
 
 
 async def test_a_sink_that_was_sent_nothing_is_not_said_to_take_it(
@@ -30,15 +31,11 @@ async def test_a_sink_that_was_sent_nothing_is_not_said_to_take_it(
     said: list[str] = []
     outlets = Outlets(sinks, readings, Journal(said.append, lambda: 0), list, lambda: None)
     running = asyncio.gather(*outlets.runners())
-    async with asyncio.timeout(60):
-        while not readings.position("csv"):  # noqa: ASYNC110 - nobody sets an event
-            await asyncio.sleep(0.01)
+    await until(lambda: readings.position("csv"))
     assert said == []
     images = meter_images()
     readings.keep(FACTORY.esn, 1, [(1, hello(1, images)), (2, profile(2, 0, [[51, 0]]))])
-    async with asyncio.timeout(60):
-        while len(said) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: len(said) >= 3)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     told = {line.partition(": ")[0]: line.partition(": takes ")[2][:7] for line in said}
@@ -78,12 +75,9 @@ async def test_a_token_that_was_refused_is_not_offered_again_while_others_are_tr
     said: list[str] = []
     outlets = Outlets(sinks, readings, Journal(said.append, lambda: 0), list, lambda: None)
     running = asyncio.gather(*outlets.runners())
-    async with asyncio.timeout(60):
-        while not any("refuses the token" in line for line in said):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        tried = others
-        while others < tried + 5:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: any("refuses the token" in line for line in said))
+    tried = others
+    await until(lambda: others >= tried + 5)
     assert offered == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.smartmeter.cli.served import meter_process
 from tests.smartmeter.test_kill import KEY
+from tests.waiting import wait_until
 
 RATE = 3600
 
@@ -26,11 +27,8 @@ def sequences(data: Path) -> list[int]:
 
 
 def until_there_are(count: int, data: Path) -> list[int]:
-    end = time.monotonic() + 60
-    while len(found := sequences(data)) < count:
-        assert time.monotonic() < end, f"{len(found)} intervals"
-        time.sleep(0.2)
-    return found
+    wait_until(lambda: len(sequences(data)) >= count)
+    return sequences(data)
 
 
 def test_a_data_folder_that_is_removed_costs_nothing_that_the_meter_has(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What a gateway takes of its module: into the readings before it leaves, and understood."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from smartmeter.gateway.tapped_module import TappedModule
 from tests.ports import free_port
 from tests.smartmeter.gateway.test_set_aside import gateway_with_readings
 from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms, schedule, schedules
+from tests.waiting import until
 
 
 def not_expected(error: StorageError) -> None:
@@ -88,11 +88,6 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     bearer.counts["closed too-slow"] += 2
     seat._bearers = [bearer]
     task = asyncio.create_task(seat.run())
-
-    async def until(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not condition():  # noqa: ASYNC110 - the seat sets no event
-                await asyncio.sleep(0.01)
 
     async def until_storage_was_told_of(times: int) -> None:
         await until(lambda: sum("storage" in line for line in said) >= times)

@@ -30,6 +30,7 @@ from tests.smartmeter.test_kill import (
     stored,
     wait_until_it_grows,
 )
+from tests.waiting import wait_until
 
 RATE = 600
 BROKEN = {"smartmeter/__init__.py": b"raise RuntimeError('this version is broken')\n"}
@@ -119,23 +120,25 @@ class Upgraded:
 
     def wait_for_row(self, query: str) -> str:
         """Wait until the TMS' store holds a row; give its first column."""
-        end = time.monotonic() + 180
-        while time.monotonic() < end:
+        rows: list[tuple[object]] = []
+
+        def there_is_one() -> bool:
             self.hear()
             with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
-                row = connection.execute(query).fetchone()
-            if row is not None:
-                return str(row[0])
-            time.sleep(0.1)
-        raise AssertionError(f"{query}\n{self.log('gateway')}")
+                rows.extend(connection.execute(query).fetchmany(1))
+            return bool(rows)
+
+        wait_until(there_is_one, lambda: f"{query}\n{self.log('gateway')}")
+        return str(rows[0][0])
 
     def wait_for_word(self, word: str, since: str = "ready") -> None:
         """Wait until the gateway has said something, the second word after the first."""
-        end = time.monotonic() + 180
-        while word not in self.log("gateway").partition(since)[2]:
+
+        def is_said() -> bool:
             self.hear()
-            assert time.monotonic() < end, self.log("gateway")
-            time.sleep(0.02)
+            return word in self.log("gateway").partition(since)[2]
+
+        wait_until(is_said, lambda: self.log("gateway"))
 
     def hear(self) -> None:
         """Take what the service manager was told: its socket holds ten words, and drops more."""

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Hashable
 from pathlib import Path
@@ -52,7 +51,7 @@ from smartmeter.simulation.fleet_keys import key_text, made_keys, read_keys
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
 from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 from smartmeter.tms.server import TmsServer
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until, wait_until
 
 S = 1_000_000
 EPOCH_US = 1_767_225_600 * S
@@ -393,7 +392,7 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
     fleet = await asyncio.to_thread(Fleet, "--connect", f"{host}:{port}", *options)
     try:
         done = "SELECT count(*) FROM meters WHERE state='provisioned'"
-        await eventually(lambda: tms.store.number(done) == 2, "both are provisioned")
+        await until(lambda: tms.store.number(done) == 2, "both are provisioned")
         assert await asyncio.to_thread(fleet.ask, "POST", "/all/faults", kind="cut") == {
             "meters": 2,
             "refused": 0,
@@ -406,7 +405,7 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
         await asyncio.to_thread(fleet.ask, "DELETE", "/all/faults")
         await asyncio.to_thread(fleet.ask, "POST", "/meters/0/tamper")
         alarms = "SELECT esn FROM alarms"
-        await eventually(lambda: tms.store.read(alarms), "the alarm of the other comes")
+        await until(lambda: tms.store.read(alarms), "the alarm of the other comes")
         assert tms.store.read(alarms)[0]["esn"] == "SM000001"
         clocks = [
             (await asyncio.to_thread(fleet.ask, "POST", f"/meters/{n}/clock", offset_s=ahead))
@@ -472,10 +471,7 @@ def test_plain_meters_register_with_a_relay_process_and_are_read_through_it(
         )  # fmt: skip
         assert keys.stat().st_mode & 0o077 == 0
         second = read_keys(keys.read_text(), "keys", 2)[1]
-        for _ in range(800):
-            if all(one["state"] == "registered" for one in fleet.ask("GET", "/meters")):
-                break
-            time.sleep(0.05)
+        wait_until(lambda: all(one["state"] == "registered" for one in fleet.ask("GET", "/meters")))
         direct = fleet.told("listen").removeprefix("tcp:")
         for way in (f"{address[0]}:{address[1]}", direct):
             name, key = f"c1222://{way}/{second.title}", EaxPrime(second.key)

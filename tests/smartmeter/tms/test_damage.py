@@ -22,7 +22,7 @@ from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.test_collected import EPOCH_S
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 #: Rows whose values are of other kinds than those of the table in whose place they are put.
 ROWS = {
@@ -113,7 +113,7 @@ async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goe
     def is_told() -> bool:
         return any("did not foresee" in str(getattr(one, "text", "")) for one in drawn)
 
-    await eventually(is_told, "it is told on the page that is there")
+    await until(is_told, "it is told on the page that is there")
     looks.clear()
     answer = await client.get("/api/meters/SM1/events")
     assert answer.status_code == 500 and len(answer.json()["error"].splitlines()) == 1
@@ -124,11 +124,11 @@ async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goe
 
     expire = tms.head_end.expire
     monkeypatch.setattr(tms.head_end, "expire", fails)
-    await eventually(lambda: tms.counts.get("not foreseen", 0) > 3, "several looks at what is due")
+    await until(lambda: tms.counts.get("not foreseen", 0) > 3, "several looks at what is due")
     assert len(looks) <= 2, "the database is not looked through for each of them"
     looked: list[int] = []
     monkeypatch.setattr(tms.head_end, "expire", lambda now_us: looked.append(expire(now_us)))
-    await eventually(lambda: bool(looked), "a look")
+    await until(lambda: bool(looked), "a look")
 
 
 def test_who_asks_while_the_database_is_looked_through_waits_for_that_look(

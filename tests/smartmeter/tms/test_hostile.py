@@ -24,7 +24,8 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import MESSAGES, READ_1, vector
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_server import Peer, eventually
+from tests.smartmeter.tms.test_server import Peer
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 TMS = ApTitle.parse(".1")
@@ -80,7 +81,7 @@ async def test_hostile_ber_is_dropped_or_closes_the_connection_and_is_counted(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for octets in HOSTILE:
             client.sendto(bytes.fromhex(octets), server.listener.udp_address)
-    await eventually(lambda: server.counts.get("received", 0) >= len(HOSTILE), "all arrived")
+    await until(lambda: server.counts.get("received", 0) >= len(HOSTILE), "all arrived")
     counts = server.counts
     rejected = sum(n for name, n in counts.items() if name.startswith("rejected "))
     assert rejected >= len(HOSTILE) and counts.get("served", 0) == 0
@@ -113,9 +114,9 @@ async def test_a_registration_flood_of_strangers_is_counted_and_writes_little(
         if number % 200 == 0:
             await writer.drain()
             await asyncio.sleep(0)
-    await eventually(lambda: server.counts.get("rejected unknown-key-id", 0) == 3000, "all refused")
+    await until(lambda: server.counts.get("rejected unknown-key-id", 0) == 3000, "all refused")
     await still_serves(server)
-    await eventually(
+    await until(
         lambda: server.store.number("SELECT count(*) FROM unknown_devices") > 0, "they are listed"
     )
     assert server.store.number("SELECT count(*) FROM unknown_devices") <= 1000
@@ -140,10 +141,10 @@ async def test_guesses_at_a_key_over_other_connections_do_not_stop_its_owner(
     await ask()
     for number in range(60):
         await throw(server, _guess(FACTORY, number))
-    await eventually(lambda: server.counts.get("rejected too-many-failures", 0) > 0, "slowed down")
+    await until(lambda: server.counts.get("rejected too-many-failures", 0) > 0, "slowed down")
     await ask()
     writer.close()
-    await eventually(
+    await until(
         lambda: (
             server.store.number("SELECT count(*) FROM security_events WHERE reason='key-suspected'")
             == 1
@@ -170,14 +171,12 @@ async def test_ten_thousand_connections_are_held_and_the_one_that_speaks_is_serv
     peers = []
     for _ in range(count):
         peers.append(await asyncio.open_connection(*server.address))
-    await eventually(lambda: server.connections == count, "all are open")
+    await until(lambda: server.connections == count, "all are open")
     # Both ends are in this process: twice a connection's share, and the streams of the client.
     assert (_resident_octets() - before) / count < 4 * 8192
     await still_serves(server)
     # None of them has spoken: all are let go, and the next is served as before.
-    for _ in range(180):
-        if server.connections:
-            await asyncio.sleep(0.5)
+    await until(lambda: not server.connections)
     assert server.counts["closed too-slow"] == count
     await still_serves(server)
     for _, writer in peers:

@@ -39,7 +39,8 @@ from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_master_relay import METER, Talker, tms
-from tests.smartmeter.tms.test_server import SEED, eventually, reasons
+from tests.smartmeter.tms.test_server import SEED, reasons
+from tests.waiting import until
 
 __all__ = ["tms"]
 
@@ -73,7 +74,7 @@ async def living(server: TmsServer) -> AsyncIterator[ModuleKeys]:
     street = Street(1, SEED, server.calendar, f"tcp:{host}:{port}")
     running = asyncio.create_task(street.run())
     provisioned = "SELECT count(*) FROM meters WHERE provisioned_s != 0"
-    await eventually(lambda: server.store.number(provisioned) == 1, "provisioned")
+    await until(lambda: server.store.number(provisioned) == 1, "provisioned")
     module = street.houses[ESN].device.module
     assert module is not None
     yield module.parts.keys
@@ -84,7 +85,7 @@ async def change(server: TmsServer) -> None:
     number = server.head_end.request(ESN, Kind.KEY, "somebody")
     server.flush()
     state = "SELECT count(*) FROM jobs WHERE id=? AND state=?"
-    await eventually(lambda: server.store.number(state, number, DONE) == 1, "the job is done")
+    await until(lambda: server.store.number(state, number, DONE) == 1, "the job is done")
 
 
 async def test_a_smartmeter_that_reports_gets_new_keys_and_each_old_one_is_refused(
@@ -93,14 +94,14 @@ async def test_a_smartmeter_that_reports_gets_new_keys_and_each_old_one_is_refus
     async with living(server) as keys:
         for key_id in (1, 2, 3):
             await change(server)
-            await eventually(lambda i=key_id: keys_of(server) == {(0, 0), (i, 0)}, "kept")
-            await eventually(lambda i=key_id: keys.role(i) is Role.TMS, "there")
-            await eventually(lambda: keys.role(0) is Role.ROOT, "it was used")
+            await until(lambda i=key_id: keys_of(server) == {(0, 0), (i, 0)}, "kept")
+            await until(lambda i=key_id: keys.role(i) is Role.TMS, "there")
+            await until(lambda: keys.role(0) is Role.ROOT, "it was used")
             assert keys.sending == key_id
             if key_id > 1:
-                await eventually(lambda i=key_id: keys.key(None, i - 1) is None, "let go")
+                await until(lambda i=key_id: keys.key(None, i - 1) is None, "let go")
         before = reports(server)
-        await eventually(lambda: reports(server) > before, "it goes on under the new key")
+        await until(lambda: reports(server) > before, "it goes on under the new key")
         assert reasons(server) == set(), "nothing was refused on the way"
 
 
@@ -109,7 +110,7 @@ async def test_a_tms_whose_database_is_older_than_the_key_gives_another_under_th
 ) -> None:
     async with living(server) as keys:
         await change(server)
-        await eventually(lambda: keys.role(0) is Role.ROOT, "it was used")
+        await until(lambda: keys.role(0) is Role.ROOT, "it was used")
         old, port = keys.key(None, 1), server.address[1]
         await server.stop()
         store = Store(tmp_path / "tms.sqlite3")
@@ -118,9 +119,9 @@ async def test_a_tms_whose_database_is_older_than_the_key_gives_another_under_th
         again = TmsServer(tmp_path, server.calendar)
         await again.start("127.0.0.1", port)
         before = reports(again)
-        await eventually(lambda: keys_of(again) == {(0, 0), (1, 0)}, "it was given one anew")
+        await until(lambda: keys_of(again) == {(0, 0), (1, 0)}, "it was given one anew")
         assert keys.key(None, 1) is not old
-        await eventually(lambda: reports(again) > before, "what waited has come")
+        await until(lambda: reports(again) > before, "what waited has come")
         await again.stop()
 
 
@@ -168,11 +169,11 @@ async def test_a_key_whose_ok_was_lost_counts_when_it_is_used_and_data_under_the
         assert keys_of(tms, METER.esn) == {(0, 0), (1, 1)}, "durable before it is told"
         assert await module.ask(STATUS) == (OK,), "both count"
         assert await module.ask(STATUS, key_id=key_id) == (OK,)
-        await eventually(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
+        await until(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
         assert await module.ask(STATUS) == (SME,), "the root's holder tells no data"
         assert await module.ask(STATUS, key_id=key_id) == (OK,)
         assert (await module.register(NodeType.HOST))[:1] == OK, "but registers"
-        await eventually(lambda: "old-key" in reasons(tms), "it is noted")
+        await until(lambda: "old-key" in reasons(tms), "it is noted")
 
 
 async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_again(
@@ -186,7 +187,7 @@ async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_agai
         key_id, token = await module.take_key()
         assert key_id == 1 and keys_of(again, METER.esn) == {(0, 0), (1, 1)}
         module.answer(token, OK)
-        await eventually(lambda: keys_of(again, METER.esn) == {(0, 0), (1, 0)}, "said ok")
+        await until(lambda: keys_of(again, METER.esn) == {(0, 0), (1, 0)}, "said ok")
         row = again.store.one("SELECT state, result FROM jobs WHERE id=?", number)
         assert row is not None and tuple(row) == ("done", "key 1")
         with pytest.raises(SettingsError, match="no key can be drawn"):
@@ -201,13 +202,13 @@ async def test_a_key_that_was_used_before_the_tms_was_cut_off_is_not_changed_aga
     async with Module(METER, tms) as module:
         number, key_id = await order_key(tms, module)
         await module.ask(STATUS, key_id=key_id)
-        await eventually(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
+        await until(lambda: keys_of(tms, METER.esn) == {(0, 0), (1, 0)}, "it was used")
         row = tms.store.one("SELECT state FROM jobs WHERE id=?", number)
         assert row is not None and row["state"] == "running", "its answer did not come"
     await tms.stop()
     async with running_tms(tmp_path, tms.calendar) as again:
         sql = "SELECT count(*) FROM jobs WHERE id=? AND state='done' AND result='key 1'"
-        await eventually(lambda: again.store.number(sql, number) == 1, "it is told")
+        await until(lambda: again.store.number(sql, number) == 1, "it is told")
         assert keys_of(again, METER.esn) == {(0, 0), (1, 0)}
 
 

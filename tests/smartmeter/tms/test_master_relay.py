@@ -56,7 +56,8 @@ from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
+from tests.smartmeter.tms.test_server import HOST_TITLE
+from tests.waiting import until
 
 SEED = 5
 METER, HOST = factory_of(1, SEED, "x"), factory_of(2, SEED, "x")
@@ -150,7 +151,7 @@ async def test_a_node_of_the_2006_draft_is_named_as_that_to_the_operator(tms: Tm
         head = bytes.fromhex(begin + body)
         tms.receive("x", bytes([0x60, len(head)]) + head)
     tms.head_end.expire(monotonic_us())
-    await eventually(lambda: len(Service(tms).security_events()) >= 4, "they are listed")
+    await until(lambda: len(Service(tms).security_events()) >= 4, "they are listed")
     told = [row["reason"] for row in Service(tms).security_events()]
     assert all("2006" in reason for reason in told)
     assert any("security of the drafts of 2006 and 2008" in reason for reason in told)
@@ -239,7 +240,7 @@ async def test_a_node_without_a_connection_is_called_where_it_said(
         assert await meter.ask(encode_service(Deregister(METER.title))) == (b"\0",)
         assert tms.head_end.collector.native_address(METER.title) is None
         assert (await meter.register(NodeType.HOST, **given))[0] == 0
-    await eventually(lambda: not tms.head_end.connected(METER.esn), "it has gone")
+    await until(lambda: not tms.head_end.connected(METER.esn), "it has gone")
     again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
     again.load(0)
     assert again.collector.native_address(METER.title) == where, "known after a restart"
@@ -256,7 +257,7 @@ async def test_a_node_without_a_connection_is_called_where_it_said(
         tms.head_end.request(METER.esn, JobKind.PING, "operator")
         tms.flush()
         done = "SELECT count(*) FROM jobs WHERE state='done'"
-        await eventually(lambda: tms.store.number(done) == 1, "the ping")
+        await until(lambda: tms.store.number(done) == 1, "the ping")
         assert len(node.paths) == 1, "one connection serves both"
 
 
@@ -377,13 +378,13 @@ async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: Tm
             return meter.read(1)
 
     try:
-        await eventually(lambda: tms.head_end.connected(METER.esn), "it registers")
-        await eventually(lambda: service.meter(METER.esn)["state"] == "provisioned", "it is ready")
+        await until(lambda: tms.head_end.connected(METER.esn), "it registers")
+        await until(lambda: service.meter(METER.esn)["state"] == "provisioned", "it is ready")
         assert METER.esn.encode() in await asyncio.to_thread(read, str(METER.title))
         with pytest.raises(LinkError, match="uat"):
             await asyncio.to_thread(read, ".7.9.9")
         number = service.request(METER.esn, "trace", "ann")
-        await eventually(lambda: service.work.one(number)["state"] == "done", "it is traced")
+        await until(lambda: service.work.one(number)["state"] == "done", "it is traced")
         assert service.work.one(number)["result"] == f".1 > .92 > .91 > {METER.title}"
     finally:
         await ended(running)

@@ -42,7 +42,7 @@ from smartmeter.tms.template import make_template
 from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
 from tests.smartmeter.tms.running import rest, running_tms
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 EPOCH_S = 1_767_225_600
 HEADER = "esn,address,user_id,password,model\n"
@@ -538,8 +538,8 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             address = port.removeprefix("tcp:")
             text = f"P1,socket://{address},2,reader,kV\nP2,tcp:127.0.0.1:{nobody},2,,none\n"
             assert await Service(tms).enter_polled(HEADER + text) == {"read": 2, "new": 2}
-            await eventually(lambda: polls(tms, "P1", good=True) >= 3, "it is polled")
-            await eventually(lambda: polls(tms, "P2", good=False) >= 1, "nobody is there")
+            await until(lambda: polls(tms, "P1", good=True) >= 3, "it is polled")
+            await until(lambda: polls(tms, "P2", good=False) >= 1, "nobody is there")
             service = Service(tms)
             shown = service.meter("P1")
             assert (shown["state"], shown["polled"]) == (State.POLLED, True)
@@ -549,15 +549,15 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             assert service.overview()["late"][0]["esn"] == "P2"
             assert service.overview()["polls"] == 0, "these are no polls by exception"
             number = service.request("P1", "on-demand read", "ann")
-            await eventually(lambda: service.work.one(number)["state"] == "done", "it can be read")
+            await until(lambda: service.work.one(number)["state"] == "done", "it can be read")
             assert service.collected.registers("P1")["registers"]
             with pytest.raises(SettingsError, match="plain meter"):
                 service.request("P1", "demand reset", "ann")
-        await eventually(lambda: polls(tms, "P1", good=False) >= 1, "its silence is seen")
+        await until(lambda: polls(tms, "P1", good=False) >= 1, "its silence is seen")
         assert Service(tms).meter("P1")["state"] == State.SILENT
         with meter_process(*options[:1], address, *options[2:]):
             holes = "SELECT sum(filled) FROM silences WHERE esn='P1' AND ended_s != 0"
-            await eventually(lambda: tms.store.number(holes) > 0, "the gap is filled")
+            await until(lambda: tms.store.number(holes) > 0, "the gap is filled")
             assert Service(tms).meter("P1")["state"] == State.POLLED
             profile = Service(tms).collected.load_profile("P1")
             ends = profile["end_s"]
@@ -575,7 +575,7 @@ async def test_a_wrong_password_is_a_cause_of_silence_and_is_not_tried_on(
                 assert done.json() == {"read": 1, "new": 1}
                 for wrong in (b"\xff", b"esn", HEADER.encode() + b"P1,x,2,,\n"):
                     assert (await client.post("/api/polled", content=wrong)).status_code == 400
-                await eventually(lambda: polls(tms, "P1", good=False) >= 1, "it fails")
+                await until(lambda: polls(tms, "P1", good=False) >= 1, "it fails")
                 shown = (await client.get("/api/meters/P1/polls")).json()
                 assert all("refuses the password" in one["cause"] for one in shown)
                 assert {one["state"] for one in shown} == {"failed"}

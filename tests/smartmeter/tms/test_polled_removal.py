@@ -20,7 +20,7 @@ from smartmeter.tms.template import make_template
 from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 LIST = "esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,secret,kV\n"
 NOW_S = 1_767_225_600
@@ -50,7 +50,7 @@ async def test_a_removed_meter_is_not_known_any_more_and_its_history_is_kept(
 ) -> None:
     service, counted = Service(tms), "SELECT count(*) FROM polls WHERE esn='P1'"
     await service.enter_polled(LIST)
-    await eventually(lambda: tms.store.number(counted) > 0, "a poll has failed")
+    await until(lambda: tms.store.number(counted) > 0, "a poll has failed")
     service.remove_polled("P1")
     with pytest.raises(UnknownMeter):
         service.meter("P1")

@@ -21,8 +21,8 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped, import_shipment
 from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_polled_removal import LIST
-from tests.smartmeter.tms.test_server import eventually
 from tests.smartmeter.tms.test_standing import Street
+from tests.waiting import until
 
 DAY_S = 86_400
 
@@ -179,7 +179,7 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         with pytest.raises(SettingsError, match="SM1: is retired; bring it back first"):
             service.request("SM1", Kind.READ, "ann")
         await service.enter_polled(LIST)
-        await eventually(lambda: tms.store.number(polls) > 0, "a poll has failed")
+        await until(lambda: tms.store.number(polls) > 0, "a poll has failed")
         service.retire("P1", "ann")
         assert service.meter("P1")["polled"]
         await service.enter_polled(LIST)  # as each start with --poll does

@@ -19,8 +19,8 @@ from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
-from tests.smartmeter.comms.far_ends import until
 from tests.smartmeter.tms.running import running_tms
+from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 

@@ -26,6 +26,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from tests.smartmeter.tms.running import rest, running_tms
+from tests.waiting import until
 
 SEED = 5
 HOST_TITLE = ApTitle.parse(".1")
@@ -37,16 +38,6 @@ async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
         factories = [factory_of(n, SEED, "tcp:127.0.0.1:1") for n in (1, 2)]
         tms.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
         yield tms
-
-
-async def eventually(holds: object, what: str) -> None:
-    """Wait for up to two minutes: a machine may be busy."""
-    assert callable(holds)
-    for _ in range(2400):
-        if holds():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(what)
 
 
 class Peer:
@@ -94,10 +85,10 @@ async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -
                 assert await reader.read() == b"", "the connection is closed without an answer"
         writer.close()
     provisioned = "SELECT count(*) FROM meters WHERE provisioned_s != 0"
-    await eventually(lambda: server.store.number(provisioned) == 2, "others are unaffected")
+    await until(lambda: server.store.number(provisioned) == 2, "others are unaffected")
     await ended(running)
     assert any(reason.startswith("stream: ") for reason in reasons(server))
-    await eventually(lambda: server.connections == 0, "nothing stays open")
+    await until(lambda: server.connections == 0, "nothing stays open")
 
 
 async def test_a_full_disk_does_not_end_what_is_done_when_it_is_due(
@@ -149,11 +140,11 @@ async def test_a_database_that_takes_nothing_is_told_once_and_so_is_that_it_does
         for _ in range(2):
             with pytest.raises(StorageError, match="is full"):
                 note(1_000_000)
-        await eventually(lambda: told, "it is told")
+        await until(lambda: told, "it is told")
         assert service.overview()["fault"] == service.fault() != ""
         limit("1000000")
         note(1_000_000)
-        await eventually(lambda: len(told) > 1, "it is told again")
+        await until(lambda: len(told) > 1, "it is told again")
     finally:
         await tms.stop()
     full, works = told
@@ -165,7 +156,7 @@ async def test_a_stranger_is_refused_and_listed(server: TmsServer) -> None:
     answer = decode_apdu(await Peer(".7.99", bytes(16), server).ask(encode_request(Identify())))
     assert answer.user_information[-1] == ResponseCode.sme
     titles = "SELECT count(*) FROM unknown_devices WHERE title='.7.99'"
-    await eventually(lambda: server.store.number(titles) == 1, "it is in the operator's list")
+    await until(lambda: server.store.number(titles) == 1, "it is in the operator's list")
     assert server.store.number("SELECT count(*) FROM meters") == 2
 
 
@@ -174,7 +165,7 @@ async def test_a_wrong_key_is_refused_and_is_a_security_event(server: TmsServer)
     octets = encode_service(Register(ApTitle.parse(title), serial_uid("SM000001")))
     answer = decode_apdu(await Peer(title, bytes(16), server).ask(octets))
     assert answer.user_information[-1] == ResponseCode.sme
-    await eventually(lambda: "mac-mismatch" in reasons(server), "it is noted")
+    await until(lambda: "mac-mismatch" in reasons(server), "it is noted")
     assert server.store.number("SELECT count(*) FROM meters WHERE state='registered'") == 0
 
 
@@ -191,7 +182,7 @@ async def test_a_meter_cannot_register_or_report_as_another(server: TmsServer) -
     peer = Peer(str(factory.title), factory.key, server)
     octets = encode_service(Register(factory.title, serial_uid("SM000002")))
     peer.node.receive("tcp", await peer.ask(octets), monotonic_us())
-    await eventually(lambda: "serial-differs" in reasons(server), "it is noted")
+    await until(lambda: "serial-differs" in reasons(server), "it is noted")
 
 
 async def test_a_report_that_cannot_be_read_is_refused_whole(server: TmsServer) -> None:
@@ -260,7 +251,7 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
         begun = await client.post(jobs, json={"kind": "ping"})
         assert begun.status_code == 202
         number = begun.json()["job"]
-        await eventually(
+        await until(
             lambda: server.store.one("SELECT cause FROM jobs WHERE id=?", number)["cause"],  # type: ignore[index]
             "the job says why it cannot be done",
         )

@@ -5,7 +5,6 @@ import base64
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -27,6 +26,7 @@ from smartmeter.tms.upgrades import make_image
 from tests.ports import free_port
 from tests.smartmeter.ssi.test_upgrade import NEW, PRIVATE, PUBLIC
 from tests.smartmeter.test_kill import Process
+from tests.waiting import until
 
 METERS, KILLS = 6, 3
 #: Some 150 messages for each meter.
@@ -78,12 +78,6 @@ class Killed:
     def count(self, sql: str) -> int:
         return int(self.rows(f"SELECT count(*) FROM {sql}")[0][0])
 
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        end = time.monotonic() + 240
-        while not is_so():
-            assert time.monotonic() < end, self.rows("SELECT esn, kind, state, cause FROM jobs")
-            await asyncio.sleep(0.1)
-
     def versions(self) -> set[str]:
         devices = [member.device for member in self.fleet.members]
         return {one.starts[-1] for one in devices if isinstance(one, SmartMeter)}
@@ -101,17 +95,17 @@ async def test_an_acknowledged_list_of_upgrades_outlives_kills_of_the_tms(
     running = asyncio.create_task(killed.fleet.run())
     try:
         await killed.start()
-        await killed.until(lambda: killed.count("meters WHERE registered_s>0") == METERS)
+        await until(lambda: killed.count("meters WHERE registered_s>0") == METERS)
         numbers = await killed.send()
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(0, 0.6))
             await killed.kill()
             print("open when it was killed:", killed.count(UNDER_WAY))
             await killed.start()
-        await killed.until(lambda: killed.count(UNDER_WAY) == 0)
+        await until(lambda: killed.count(UNDER_WAY) == 0)
         jobs = killed.rows("SELECT esn, id, state, cause FROM jobs WHERE kind='upgrade'")
         left = killed.count("upgrade_images")
-        await killed.until(lambda: killed.versions() == {NEW})
+        await until(lambda: killed.versions() == {NEW})
     finally:
         await ended(running)
         await killed.kill()

@@ -18,7 +18,7 @@ from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.topology import MAX_METERS, TMS, topology_of
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.tms.running import rest, running_tms
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 SEED = 5
 ESNS = [f"SM00000{n}" for n in range(1, 5)]
@@ -44,7 +44,7 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
     service = Service(tms)
     await service.enter_polled("esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,,\n")
     try:
-        await eventually(lambda: len(tms.head_end.collector.paths) == 2, "both register")
+        await until(lambda: len(tms.head_end.collector.paths) == 2, "both register")
         known = uppers(tms)
         assert known["SM000001"] == known["SM000002"] != TMS
         assert known["SM000001"].startswith("relay at 127.0.0.1:")
@@ -52,9 +52,9 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
         lost = {one["esn"] for one in service.topology()["out_of_reach"]}
         assert lost - {"P1"} == {"SM000003", "SM000004"}
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
-        await eventually(lambda: tms.store.number(state) == 2, "both are ready")
+        await until(lambda: tms.store.number(state) == 2, "both are ready")
         number = service.request("SM000001", "trace", "ann")
-        await eventually(lambda: service.work.one(number)["state"] == "done", "one is traced")
+        await until(lambda: service.work.one(number)["state"] == "done", "one is traced")
         assert [uppers(tms)[esn] for esn in ESNS[:2]] == [".91", ".91"]
         silent = "UPDATE meters SET state='silent' WHERE esn='SM000001'"
         tms.store.write_now(lambda c: c.execute(silent))

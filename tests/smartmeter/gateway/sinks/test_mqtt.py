@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.test_tls import make_authority
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY
+from tests.waiting import until
 
 pytestmark = NEEDS_MOSQUITTO
 ESN = FACTORY.esn
@@ -56,12 +57,6 @@ def broker() -> Iterator[Broker]:
     running = Broker()
     yield running
     running.stop()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - what a peer does sets no event here
-            await asyncio.sleep(0.05)
 
 
 class Listener:
@@ -226,9 +221,7 @@ async def test_a_broker_that_hangs_up_is_told_at_once_and_with_what_it_did(tmp_p
     readings = Readings(tmp_path / "readings.sqlite3")
     settings = MqttSettings("127.0.0.1", server.sockets[0].getsockname()[1])
     task = asyncio.create_task(MqttSink(settings, readings, lambda: [View()], notes.append).run())
-    async with asyncio.timeout(60):
-        while not notes:  # noqa: ASYNC110 - the sink sets no event
-            await asyncio.sleep(0.02)
+    await until(lambda: notes)
     await ended(task)
     server.close()
     assert notes[0] in (

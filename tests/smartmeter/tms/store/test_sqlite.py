@@ -6,13 +6,13 @@ from concurrent.futures import wait
 from contextlib import closing
 from pathlib import Path
 from threading import Event
-from time import monotonic, sleep
 
 import pytest
 
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.store import faults, sqlite
 from smartmeter.tms.store.sqlite import Store
+from tests.waiting import wait_until
 
 
 def put(connection: sqlite3.Connection, name: str) -> None:
@@ -338,10 +338,7 @@ def test_a_database_that_another_program_let_go_is_well_again_though_nothing_is_
         with pytest.raises(StorageError, match="is locked"):
             store.write_now(lambda c: put(c, "locked"))
         other.execute("ROLLBACK")
-        end_s = monotonic() + 60
-        while store.fault is not None and monotonic() < end_s:
-            sleep(0.05)
-    assert store.fault is None
+        wait_until(lambda: store.fault is None)
     store.close()
 
 

@@ -27,7 +27,7 @@ from smartmeter.tms.web import frame
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.exports.test_exports import record
 from tests.smartmeter.tms.test_collected import EPOCH_S
-from tests.smartmeter.tms.test_server import eventually
+from tests.waiting import until
 
 #: More than the system keeps of a connection that nobody reads, in rows of a kilobyte.
 ROWS, COUNTS = 12_000, str([123_456_789] * 24)
@@ -307,10 +307,10 @@ async def test_a_page_whose_log_in_has_ended_is_heard_no_more_over_its_open_webs
         clicks.append({"client_id": page.id, "id": button.id, "listener_id": listener.id})
     jobs = "SELECT count(*) FROM jobs"
     await socket.emit("event", clicks[0])
-    await eventually(lambda: tms.store.number(jobs) == 1, "who is logged in is heard")
+    await until(lambda: tms.store.number(jobs) == 1, "who is logged in is heard")
     Users(tms.store).remove("ann")
     await socket.emit("event", clicks[1])
-    await eventually(lambda: page.id not in Client.instances, "the page is let go of")
+    await until(lambda: page.id not in Client.instances, "the page is let go of")
     assert tms.store.number(jobs) == 1
     await socket.disconnect()
 
