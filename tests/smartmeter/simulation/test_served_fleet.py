@@ -400,7 +400,8 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
         tried = await asyncio.to_thread(fleet.ask, "POST", "/meters/1/tamper")
         assert tried == {"tries": 1}
         shown = await asyncio.to_thread(fleet.ask, "GET", "/meters")
-        assert [one["lost"] for one in shown] == [0, 1] and shown[1]["waiting"] == 1
+        # On a busy machine it may have been sent again by now.
+        assert shown[0]["lost"] == 0 < shown[1]["lost"] and shown[1]["waiting"] == 1
         assert await asyncio.to_thread(fleet.ask, "GET", "/meters/0/faults")
         await asyncio.to_thread(fleet.ask, "DELETE", "/all/faults")
         await asyncio.to_thread(fleet.ask, "POST", "/meters/0/tamper")
