@@ -18,8 +18,8 @@ _SYN = 2
 #: Headers between IP and what it carries, by its version: hop-by-hop, routing, destination.
 _EXTENSIONS = {4: (AUTHENTICATION,), 6: (0, 43, 60, AUTHENTICATION)}
 _FRAGMENT = 44
-#: What the fragments of one packet have in common.
-_Key = tuple[int, int, bytes, bytes, int | None]
+#: What the fragments of one packet have in common: version, with IPv4 the protocol, ends, id.
+_Key = tuple[int, int | None, bytes, bytes, int | None]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,18 @@ class _Ip:
 
 @dataclass
 class _Parts:
-    """Fragments of one packet by their offsets, and its size once the last is there."""
+    """Fragments of one packet by their offsets, and its size once the last is there.
+
+    ``protocol`` is the first one's: what the others say of it does not count (RFC 8200 4.5).
+    """
 
     bodies: dict[int, bytes] = field(default_factory=dict)
     size: int | None = None
+    protocol: int = 0
 
-    def may_be_of(self, port: int, version: int, protocol: int) -> bool:
+    def may_be_of(self, port: int, version: int) -> bool:
         """Tell whether a port is at either end, as far as it was captured."""
-        protocol, head = _behind_extensions(version, protocol, self.bodies.get(0, b""))
+        protocol, head = _behind_extensions(version, self.protocol, self.bodies.get(0, b""))
         if len(head) < 4 or protocol in _EXTENSIONS[version]:
             return True
         return port.to_bytes(2, "big") in (head[:2], head[2:4])
@@ -74,7 +78,7 @@ class IpReader:
     def unfinished(self, port: int) -> int:
         """Give how many packets lack fragments, of those that can be to or from a port."""
         return self._forgotten + sum(
-            parts.may_be_of(port, key[0], key[1]) and not self._is_repeated(key)
+            parts.may_be_of(port, key[0]) and not self._is_repeated(key)
             for key, parts in self._parts.items()
         )
 
@@ -85,11 +89,11 @@ class IpReader:
         """
         for _ in range(MAX_TUNNELS):
             ip = _ip(packet)
-            body = ip.body if ip.fragment_id is None else self._joined(ip)
-            if body is None:
+            whole = (ip.protocol, ip.body) if ip.fragment_id is None else self._joined(ip)
+            if whole is None:
                 return None
             # What is cut into fragments may begin with extensions.
-            protocol, body = _behind_extensions(ip.version, ip.protocol, body)
+            protocol, body = _behind_extensions(ip.version, *whole)
             if protocol not in (TCP, UDP):
                 packet = packet_inside(protocol, body)
                 continue
@@ -102,12 +106,16 @@ class IpReader:
             packet = inside
         raise PortError(f"more than {MAX_TUNNELS} tunnels one in the other")
 
-    def _joined(self, ip: _Ip) -> bytes | None:
+    def _joined(self, ip: _Ip) -> tuple[int, bytes] | None:
+        """Take a fragment; give protocol and body of the packet that it makes whole."""
         if ip.offset + len(ip.body) > MAX_PACKET_OCTETS:
             return None
-        key = (ip.version, ip.protocol, ip.source, ip.destination, ip.fragment_id)
+        protocol = ip.protocol if ip.version == 4 else None
+        key = (ip.version, protocol, ip.source, ip.destination, ip.fragment_id)
         parts = self._parts.setdefault(key, _Parts())
         parts.bodies[ip.offset] = ip.body
+        if not ip.offset:
+            parts.protocol = ip.protocol
         if not ip.more:
             parts.size = ip.offset + len(ip.body)
         whole = parts.whole()
@@ -120,7 +128,7 @@ class IpReader:
             oldest = next(iter(self._parts))
             self._forgotten += not self._is_repeated(oldest)
             del self._parts[oldest]
-        return whole
+        return None if whole is None else (parts.protocol, whole)
 
     def _is_repeated(self, key: _Key) -> bool:
         """Tell whether the parts of a packet are those of one that was whole before."""

@@ -201,6 +201,17 @@ def test_what_is_cut_into_fragments_may_begin_with_extensions(
     assert found[0] is None and found[1] is not None and found[1].payload == MESSAGE
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_first_fragment_alone_tells_what_a_packet_of_ipv6_holds(order: tuple[int, int]) -> None:
+    """The others may say another Next Header (RFC 8200 4.5)."""
+    cuts = [(17, 0 | 1, UDP_PART[:16]), (59, 16, UDP_PART[16:])]
+    pieces = [ipv6(struct.pack(">BBHI", kind, 0, at, 9) + part, 44) for kind, at, part in cuts]
+    reader = IpReader()
+    found = [reader.read(pieces[number]) for number in order]
+    assert found[0] is None and found[1] is not None and found[1].payload == MESSAGE
+    assert reader.unfinished(1153) == 0
+
+
 def test_a_fragment_inside_another_takes_nothing_from_it() -> None:
     reader = IpReader()
     for fragment, part in ((0x2000, slice(32)), (0x2001, slice(8, 16)), (4, slice(32, None))):
