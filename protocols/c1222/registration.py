@@ -12,7 +12,7 @@ from enum import IntFlag
 from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import ResponseCode, code_text
 
 REGISTER = 0x27
 MAX_ADDRESS_OCTETS = 127
@@ -147,7 +147,8 @@ class Registered:
 def decode_registered(response: bytes) -> Registered:
     """Read a positive answer to a register request."""
     if response[:1] != b"\0":
-        raise RemoteProtocolError(f"registration was refused: {response[:1].hex() or 'nothing'}")
+        said = code_text(response[0]) if response else "without a code"
+        raise RemoteProtocolError(f"registration was refused: {said}")
     title, at = take_uid(response, 1)
     if title is None or len(response) != at + 6:
         raise ApduRejected("service-length", "answer to register: length does not fit its parts")

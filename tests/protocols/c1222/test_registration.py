@@ -62,6 +62,11 @@ def test_a_refusal_is_no_registration(octets: bytes) -> None:
         decode_registered(octets)
 
 
+def test_a_refused_registration_says_in_words_why() -> None:
+    with pytest.raises(RemoteProtocolError, match=r"isc \(insufficient security clearance\)"):
+        decode_registered(bytes([ResponseCode.isc]))
+
+
 @given(st.integers(0, len(REQUEST) - 1))
 def test_a_truncated_request_is_refused(size: int) -> None:
     with pytest.raises(MalformedRequest) as refused:
