@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,10 +74,14 @@ def command(
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
     if (folder / FILE_NAME).exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
-    claim(folder)
-    click.echo(f"data in {folder}", err=as_json)
     settings = DemoSettings(meters, speed, seed, duration, folder, relays)
-    count = asyncio.run(_run(settings, None if headless else port, as_json))
+    page = None if headless else port
+    with ExitStack() as unused:
+        if not data:
+            unused.callback(shutil.rmtree, folder, ignore_errors=True)
+        claim(folder)
+        click.echo(f"data in {folder}", err=as_json)
+        count = asyncio.run(_run(settings, page, as_json, unused.pop_all))
     if as_json:
         click.echo(count.json())
     else:
@@ -83,7 +90,9 @@ def command(
         raise click.ClickException("the TMS does not hold what the meters measured")
 
 
-async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
+async def _run(
+    settings: DemoSettings, port: int | None, quiet: bool, started: Callable[[], object]
+) -> Count:
     demo = Demo(settings)
     stop = asyncio.Event()
     on_stop(stop.set)
@@ -92,6 +101,7 @@ async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
         await demo.start()
         if port is not None:
             web = await _page(demo, port, quiet)
+        started()
         await demo.run(stop)
         click.echo("stopping: waiting for what is under way", err=True)
         return await demo.finish()

@@ -1,6 +1,7 @@
 """The main job as a user runs it: the demo without a page, its JSON, and its wrong use."""
 
 import json
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -34,3 +35,11 @@ def test_wrong_use_of_the_demo_is_one_line_and_status_two() -> None:
         done = smartmeter("demo", *arguments)
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
+
+
+def test_a_demo_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = smartmeter("demo", "--port", port, TMPDIR=str(tmp_path))
+    assert done.returncode == 2 and "choose another port" in done.stderr
+    assert not list(tmp_path.glob("smartmeter-demo-*"))
