@@ -23,15 +23,20 @@ TREE_SCRIPT = """
   const width = element.$el.clientWidth;
   const narrow = width < 500;  // a phone has no room for states beside names
   const beside = (narrow ? .36 : .22) * width;
-  let leaves = 0;
-  const paint = node => {
+  let leaves = 0, deepest = 1;
+  const paint = (node, depth) => {
     const colour = node.sound ? colours[node.kind] : '#c62828';
+    deepest = Math.max(deepest, depth);
     if (!node.children.length) leaves += 1;
-    return {...node, symbol: symbols[node.kind], itemStyle: {color: colour, borderColor: colour},
+    return {...node, symbol: symbols[node.kind], label: depth ? {} : {width: 64},
+      itemStyle: {color: colour, borderColor: colour},
       lineStyle: node.sound ? {} : {color: '#c62828', type: 'dashed'},
-      children: node.children.map(paint)};
+      children: node.children.map(below => paint(below, depth + 1))};
   };
-  const tree = paint(data.tree);
+  const tree = paint(data.tree, 0);
+  // Names stand side by side, and two halves of them, or a half and "this TMS", between two marks.
+  const step = (.88 * width - beside) / deepest;
+  const room = deepest > 2 ? step - 8 : 2 * step - 72;
   element.$el.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
   element.chart.resize();
   // The name of a relay or server whose one meter is the first stands above the topmost mark.
@@ -39,7 +44,7 @@ TREE_SCRIPT = """
     right: beside, top: 28, bottom: '2%%', initialTreeDepth: -1,
     symbolSize: 11, animation: false, roam: false,
     label: {position: 'top', align: 'center', distance: 8, color: ink,
-      width: .7 * width, overflow: 'truncate'},
+      width: Math.max(room, 24), overflow: 'truncate'},
     leaves: {label: {position: 'right', align: 'left', color: ink, width: beside - 16,
       formatter: p => p.name + (p.value && !narrow ? '  ' + p.value : '')}}}]});
 })()

@@ -76,6 +76,32 @@ const heights = [];
 for (let n = 0; n < data.count(); n += 1) heights.push(data.getItemLayout(n)?.y ?? Infinity);
 return tree.layoutInfo.y + Math.min(...heights);
 """
+#: A network with names as long as they may be: two relays in a row, and a serial server.
+LONG_NAMES = """
+const real = window.fetch;
+const place = (name, kind, children) => ({name, kind, children, value: '', sound: true});
+const tree = place('this TMS', 'tms', [
+  place('relay 2.16.124.113620.1.22.0.90.1.12345', 'relay', [
+    place('relay 2.16.124.113620.1.22.0.90.2.12345', 'relay', [place('LONG1', 'meter', [])])]),
+  place('socket://serial-server.example.com:2000', 'server', [place('LONG2', 'meter', [])])]);
+window.fetch = async (...asked) =>
+  asked[0] === '/api/topology' ? {ok: true, json: async () => ({tree})} : real(...asked);
+"""
+#: Of the texts in the picture of that network, those that lie on another, or none.
+OVERLAPPING = """
+const host = document.querySelector('.nicegui-echart');
+const chart = getElement(Number(host.id.slice(1))).chart;
+const texts = chart.getZr().storage.getDisplayList(true).filter(one => one.type === 'tspan');
+if (!texts.some(one => one.style.text === 'LONG1')) return null;
+const boxes = texts.map(one => {
+  const box = one.getBoundingRect().clone();
+  const moved = one.getComputedTransform();
+  if (moved) box.applyTransform(moved);
+  return box;
+});
+const lies = (box, n) => boxes.some((other, m) => n !== m && box.intersect(other));
+return boxes.filter((box, n) => box.x < 0 || lies(box, n)).length;
+"""
 #: A cause may name a server, on whose name no line can be broken.
 LONG_CAUSE = """
 const cause = document.querySelector('h1')?.parentElement.querySelector('.faint');
@@ -205,6 +231,13 @@ def pages_are_turned(browser: webdriver.Chrome, address: str) -> None:
     wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
 
 
+def names_keep_clear_of_each_other(browser: webdriver.Chrome, address: str) -> None:
+    """Look at the picture of a network with long names, which the browser is made to draw."""
+    browser.get(f"{address}network")
+    browser.execute_script(LONG_NAMES)
+    wait(browser, lambda: browser.execute_script(OVERLAPPING) == 0, "each name can be read")
+
+
 def turn(browser: webdriver.Chrome, label: str) -> bool:
     """Press a button of the pagination; True when it was there."""
     browser.find_element(By.CSS_SELECTOR, f"button[aria-label='{label}']").click()
@@ -282,7 +315,9 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     browser.execute_script(IMPORT_PLAIN, WIDEST_PLAIN)
     # A line of its name fits above the mark of the serial server.
     wait(browser, lambda: browser.execute_script(TOPMOST) >= 26, "no name is cut off at the edge")
+    names_keep_clear_of_each_other(browser, address)
     browser.set_window_size(390, 844)
+    names_keep_clear_of_each_other(browser, address)
     scheme = {"name": "prefers-color-scheme", "value": "dark"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     for page, told in (
