@@ -137,9 +137,14 @@ class MqttSink:
             await asyncio.sleep(POLL_S)
 
     async def _farewell(self, client: aiomqtt.Client) -> None:
-        """Say that the gateway goes, when it goes by itself and the broker is still there."""
+        """Say that the gateway goes, when it goes by itself and the broker is still there.
+
+        And that no meter is shown: the next start may be without one, and "online" would stay.
+        """
         if told_to_end():
-            await client.publish(self._presence, OFFLINE, qos=1, retain=True)
+            bases = [f"{self._settings.base}/{view.esn}" for view in self._meters()]
+            for topic in (self._presence, *(f"{base}/availability" for base in bases)):
+                await client.publish(topic, OFFLINE, qos=1, retain=True)
 
     async def _births(self, client: aiomqtt.Client) -> None:
         """When Home Assistant starts anew, or we are said to be gone, it is told again."""

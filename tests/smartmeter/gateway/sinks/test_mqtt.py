@@ -144,6 +144,19 @@ async def test_when_home_assistant_is_born_anew_everything_is_told_again(
     await ended(task)
 
 
+async def test_at_the_end_no_meter_is_left_online_as_the_next_start_may_be_without_it(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    readings, views = Readings(tmp_path / "readings.sqlite3"), [View(), View("SM2")]
+    settings = MqttSettings("127.0.0.1", broker.port)
+    task = asyncio.create_task(MqttSink(settings, readings, lambda: views, print).run())
+    for view in views:
+        await listener.wait(f"smartmeter/{view.esn}/availability", "online")
+    await ended(task)
+    for view in views:
+        await listener.wait(f"smartmeter/{view.esn}/availability", "offline")
+
+
 async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_missed(
     broker: Broker, tmp_path: Path
 ) -> None:
