@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ class MemoryStore(Store):
         self.path = Path(":memory:")
         self._connection = sqlite3.connect(self.path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        self._reader = self._connection
+        self._reader, self._reading = self._connection, nullcontext()
         migrate(self._connection, self.path)
 
     def write(self, change: Callable[[sqlite3.Connection], T], again: bool = False) -> Future[T]:

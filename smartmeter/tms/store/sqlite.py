@@ -24,6 +24,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,7 +78,7 @@ class _Entry:
 
 
 class Store:
-    """A database in a folder.  ``write`` from any thread, ``read`` from the thread that owns it.
+    """A database in a folder; ``write`` and ``read`` from any thread.
 
     Reading and writing keep pages in memory, ``cache_kib`` each at the most.  A change waits for
     ``lock_timeout_s`` while another program holds the database.
@@ -91,6 +92,8 @@ class Store:
         self.fault: StorageError | None = None
         self._damage: DamagedError | None = None
         self._looking, self._looks = threading.Lock(), 0
+        #: Python gives a thread the rows of another that asks the same at the same moment.
+        self._reading: AbstractContextManager[object] = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -140,14 +143,16 @@ class Store:
     def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Give all rows of a query; the caller bounds them."""
         try:
-            return self._reader.execute(sql, values).fetchall()
+            with self._reading:
+                return self._reader.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._fault_of(error) from error
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         """Give the first row of a query, or None."""
         try:
-            row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
+            with self._reading:
+                row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
         except sqlite3.DatabaseError as error:
             raise self._fault_of(error) from error
         return row

@@ -2,7 +2,7 @@
 
 import gc
 import sqlite3
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -26,6 +26,27 @@ def test_what_was_told_is_there_for_another_connection(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "tms.sqlite3") as other:
         assert other.execute("SELECT count(*) FROM settings").fetchone()[0] == 1000
     store.close()
+
+
+def test_threads_that_ask_the_same_at_one_moment_are_each_given_their_own_row(
+    tmp_path: Path,
+) -> None:
+    """As a log-in is checked in a thread while the loop asks whether sessions go on."""
+    names = ("ann", "bob")
+    given: dict[str, set[str]] = {name: set() for name in names}
+    with closing(Store(tmp_path / "tms.sqlite3")) as store:
+        for name in names:
+            row = name, name * 100, "operator"
+            store.write_now(lambda c, row=row: c.execute("INSERT INTO users VALUES (?,?,?)", row))  # type: ignore[misc]
+
+        def ask(name: str) -> None:
+            for _ in range(10_000):
+                row = store.one("SELECT hash FROM users WHERE name=?", name)
+                given[name].add(row["hash"] if row is not None else "")
+
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(ask, names))
+    assert given == {name: {name * 100} for name in names}
 
 
 def test_who_looks_at_all_objects_of_the_program_meanwhile_ends_no_writing(
