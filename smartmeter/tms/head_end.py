@@ -154,9 +154,9 @@ class HeadEnd:
         self.store.write_now(lambda c: end_cut_off_jobs(c, utc_s, version))
         self.orders.take_up()
 
-    def load_keys(self) -> None:
-        """Read titles, keys and numbers from the store."""
-        self._keys.load()
+    def load_keys(self, esns: Sequence[str] | None = None) -> None:
+        """Read titles and keys from the store, of some SmartMeters or of all, and the numbers."""
+        self._keys.load(esns)
         self.waking.load()
 
     @property

@@ -9,8 +9,9 @@ a module registers and is given another key when one of the two has lost it.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -51,10 +52,12 @@ class KeyChanges:
         self._draw_key, self._changed = draw_key, changed
         self._given_anew_us: dict[str, int] = {}
 
-    def load(self) -> None:
-        """Read titles and keys from the store."""
+    def load(self, esns: Sequence[str] | None = None) -> None:
+        """Read titles and keys from the store, of some SmartMeters or of all."""
         sql = "SELECT esn, title, key_id, key, offered FROM meters JOIN keys USING (esn)"
-        for row in self._store.read(f"{sql} ORDER BY key_id"):
+        some = [] if esns is None else [json.dumps(esns)]
+        where = "WHERE esn IN (SELECT value FROM json_each(?))" if some else ""
+        for row in self._store.read(f"{sql} {where} ORDER BY key_id", *some):
             if row["title"].startswith(YIELDED):
                 continue
             esn, key_id, key = row["esn"], row["key_id"], octets_of(row["key"])

@@ -28,7 +28,7 @@ from smartmeter.tms.polled_list import PolledMeter, import_polled, read_polled, 
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shell import Shell
-from smartmeter.tms.shipment import Shipped, import_shipment
+from smartmeter.tms.shipment import Shipped, import_shipment, read_shipment
 from smartmeter.tms.store.sqlite import CACHE_KIB, FILE_NAME, SERVER_LOCK_TIMEOUT_S, Store
 from smartmeter.tms.template import Template, make_template
 
@@ -39,6 +39,8 @@ DEFAULT_PORT = 1153
 TICK_S = 0.1
 #: What nobody foresaw may come with each look: it is looked into, and logged, no more often.
 EXPLAIN_AGAIN_US = 60_000_000
+#: SmartMeters whose keys are loaded at once while others report.
+LOADED_AT_ONCE = 5000
 #: Largest APDU that is taken.
 MAX_APDU_OCTETS = 32_767
 _LOG = logging.getLogger(__name__)
@@ -154,10 +156,29 @@ class TmsServer:
 
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""
-        utc_s = self.utc_s
-        new = self._enter("shipment file", lambda c: import_shipment(c, shipped, utc_s))
+        new = self._store_shipped(shipped)
         self.head_end.load_keys()
         return new
+
+    async def enter_shipment(self, text: str) -> tuple[int, int]:
+        """Read a shipment file and enter its SmartMeters, both in a thread.
+
+        Gives how many were read and how many of them are new.
+        """
+
+        def enter() -> tuple[list[str], int]:
+            shipped = read_shipment(text)
+            return [one.esn for one in shipped], self._store_shipped(shipped)
+
+        esns, new = await asyncio.to_thread(enter)
+        for begin in range(0, len(esns), LOADED_AT_ONCE):  # the keys are the loop's
+            self.head_end.load_keys(esns[begin : begin + LOADED_AT_ONCE])
+            await asyncio.sleep(0)
+        return len(esns), new
+
+    def _store_shipped(self, shipped: list[Shipped]) -> int:
+        utc_s = self.utc_s
+        return self._enter("shipment file", lambda c: import_shipment(c, shipped, utc_s))
 
     def import_polled(self, meters: list[PolledMeter]) -> int:
         """Enter plain meters to be polled; gives how many were new."""

@@ -22,7 +22,6 @@ from smartmeter.tms.job_list import JobList
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.orders import KNOWN_KINDS
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
 from smartmeter.tms.store.queries import bounded, meter_row, profile_sets, want_in_service
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
@@ -277,10 +276,10 @@ class Service:
         """Put a retired meter into service again."""
         self._server.head_end.retirement.bring_back(esn, self.utc_s)
 
-    def import_shipment(self, text: str) -> dict[str, int]:
-        """Enter the SmartMeters of a shipment file."""
-        shipped = read_shipment(text)
-        return {"read": len(shipped), "new": self._server.import_shipment(shipped)}
+    async def enter_shipment(self, text: str) -> dict[str, int]:
+        """Enter the SmartMeters of a shipment file; a long one holds up nothing else."""
+        read, new = await self._server.enter_shipment(text)
+        return {"read": read, "new": new}
 
     async def enter_polled(self, text: str) -> dict[str, int]:
         """Enter the plain meters of a list; a long one holds up nothing else."""

@@ -214,9 +214,7 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
     @app.post("/api/shipment", openapi_extra=CSV_BODY)
     async def shipment(request: Request) -> Any:
         text = await _text(request, "the shipment file")
-        if isinstance(text, JSONResponse):
-            return text
-        return await asyncio.to_thread(service.import_shipment, text)
+        return text if isinstance(text, JSONResponse) else await service.enter_shipment(text)
 
     @app.post("/api/polled", openapi_extra=CSV_BODY)
     async def polled(request: Request) -> Any:

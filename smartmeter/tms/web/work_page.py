@@ -158,11 +158,7 @@ def _unknown(service: Service) -> ui.table:
             [("title", "Title"), ("last", "Last heard"), ("count", "Times")],
             "Nobody unknown has spoken.",
         )
-
-        async def shipment(text: str) -> dict[str, int]:
-            return await asyncio.to_thread(service.import_shipment, text)
-
-        _upload("Import a shipment file (CSV)", shipment, "SmartMeters")
+        _upload("Import a shipment file (CSV)", service.enter_shipment, "SmartMeters")
         _upload("Import plain meters to poll (CSV)", service.enter_polled, "plain meters")
     return drawn
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from threading import get_ident
 
 import pytest
 
@@ -256,3 +257,32 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
             "the job says why it cannot be done",
         )
         assert (await client.get(f"/api/jobs/{number}")).json()["cause"] == "not connected"
+
+
+async def test_keys_of_a_shipment_that_comes_meanwhile_are_loaded_where_they_are_used(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that was changed between a look into the store and its end would be the old one."""
+    threads = set[int]()
+    meters = server.head_end.meters
+    add = meters.add
+
+    def noted(esn: str, title: str, key_id: int, key: bytes) -> None:
+        threads.add(get_ident())
+        add(esn, title, key_id, key)
+
+    monkeypatch.setattr(meters, "add", noted)
+    monkeypatch.setattr("smartmeter.tms.server.LOADED_AT_ONCE", 1)
+    one, other = (factory_of(n, SEED, "x") for n in (1, 2))
+    lines = [
+        f"{one.esn},{other.title},{one.key.hex()},m",
+        f"{other.esn},{one.title},{other.key.hex()},m",
+        f"NEW,.7.4711,{bytes(16).hex()},m",
+    ]
+    text = "\n".join(["esn,title,key,model", *lines, ""])
+    async with rest(server) as client:
+        answer = await client.post("/api/shipment", content=text)
+    assert answer.json() == {"read": 3, "new": 1}
+    assert [meters.esn(title) for title in (one.title, other.title)] == [other.esn, one.esn]
+    assert meters.esn(ApTitle.parse(".7.4711")) == "NEW"
+    assert threads == {get_ident()}

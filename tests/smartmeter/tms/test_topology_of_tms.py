@@ -70,7 +70,7 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
 
 async def test_no_name_and_no_way_that_meters_tell_breaks_the_picture(tms: TmsServer) -> None:
     service = Service(tms)
-    service.import_shipment(f"esn,title,key,model\nTMS,.7.99,{bytes(16).hex()},m\n")
+    await service.enter_shipment(f"esn,title,key,model\nTMS,.7.99,{bytes(16).hex()},m\n")
     paths = tms.head_end.collector.paths
     ways = {ESNS[0]: [".91", ".92", ".91"], ESNS[1]: [".92", ".91"], ESNS[2]: [".93"] * 3000}
     for number, (esn, relays) in enumerate([*ways.items(), ("TMS", [])]):
