@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ansi_tables.errors import FormatRefusedError, TruncatedTableError
+from ansi_tables.ids import manufacturer
 from ansi_tables.overrides import Overrides
 
 #: Octets of each NI format, by code; 14 and 15 are reserved.
@@ -65,6 +66,11 @@ class DeviceFormat:
             raise _refused("TM_FORMAT", self.tm_format)
         if not 0 <= self.int_format <= 2:
             raise _refused("INT_FORMAT", self.int_format)
+
+    @property
+    def listed_tables(self) -> frozenset[int]:
+        """Give the ids of the tables that ST-00 lists."""
+        return self.std_tbls_used | {manufacturer(n) for n in self.mfg_tbls_used}
 
     @classmethod
     def from_table0(cls, data: bytes, overrides: Overrides = AS_DECLARED) -> DeviceFormat:

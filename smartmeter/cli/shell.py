@@ -141,9 +141,8 @@ class Shell(cmd.Cmd):
         found = read_tables(self._meter, [0])
         if 0 in found.refused:
             raise found.refused[0]
-        general = found.snapshot[0]
-        used = sorted(general.STD_TBLS_USED) + [n | 2048 for n in sorted(general.MFG_TBLS_USED)]
-        self._tables = [name_of(number) for number in used]
+        listed = found.snapshot.context.fmt.listed_tables
+        self._tables = [name_of(number) for number in sorted(listed)]
         click.echo(" ".join(self._tables))
 
     def do_write(self, line: str) -> None:

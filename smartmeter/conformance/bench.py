@@ -9,7 +9,6 @@ from random import Random
 from typing import Protocol
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
-from ansi_tables.ids import MANUFACTURER_BIT
 from protocols.crc import crc16
 from protocols.datalink.packet import STP
 from protocols.errors import RemoteProtocolError
@@ -237,9 +236,7 @@ class Bench:
     def listed(self) -> tuple[int, ...]:
         """Give the ids of the tables that ST-00 lists."""
         if self._listed is None:
-            fmt = self.format
-            found = fmt.std_tbls_used | {n | MANUFACTURER_BIT for n in fmt.mfg_tbls_used}
-            self._listed = tuple(sorted(found))
+            self._listed = tuple(sorted(self.format.listed_tables))
         return self._listed
 
     def unlisted(self) -> int:

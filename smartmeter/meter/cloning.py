@@ -14,7 +14,6 @@ from statistics import median
 from typing import Any
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
-from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
 from protocols.c1218.grant import MIN_PACKET_OCTETS
 from protocols.c1218.scripts import LogonSettings, read_part, read_table
@@ -203,8 +202,7 @@ class Cloning:
             fmt = DeviceFormat.from_table0(self.tables[0])
         except TableError as error:
             raise RemoteProtocolError(str(error)) from error
-        listed = fmt.std_tbls_used | {n | MANUFACTURER_BIT for n in fmt.mfg_tbls_used} | {0, 1}
-        self._listed = sorted(listed)
+        self._listed = sorted(fmt.listed_tables | {0, 1})
 
     def _another_meter(self, why: str) -> SmartMeterError:
         text = f"holds the clone of another meter: {why}"
