@@ -3,6 +3,8 @@
 An id has 16 bits: the number in bits 0 to 10, a manufacturer's table in bit 11,
 the pending copy in bit 12, a user-defined table in bit 13.  The ranges are
 those of the 2008 edition: 0 to 2039, and the same above each of those bits.
+Procedures are numbered likewise; where an id may be of either (TABLE_IDC_BFLD),
+bit 12 is set of a procedure.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 from ansi_tables.errors import TableValueError
 
 MANUFACTURER_BIT = 0x0800
-PENDING_BIT = 0x1000
+PENDING_BIT = PROCEDURE_BIT = 0x1000
 USER_DEFINED_BIT = 0x2000
 NUMBER_MASK = 0x07FF
+#: The number, and whether it is a manufacturer's.
+NAME_MASK = MANUFACTURER_BIT | NUMBER_MASK
 #: The last number of each range; those up to 2047 are reserved.
 LAST_NUMBER = 2039
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ansi_tables.context import Context
 from ansi_tables.errors import TableError, TableValueError, TruncatedTableError
+from ansi_tables.ids import MANUFACTURER_BIT, NAME_MASK, NUMBER_MASK
 from ansi_tables.layout import Layout
 from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 
-MANUFACTURER_PROCEDURE = 0x0800
-_NUMBER_BITS = 0x07FF
 _SELECTOR_SHIFT = 12
 _INITIATE, _RESPONSE = 7, 8
 
@@ -58,7 +57,7 @@ def register(procedure: Procedure) -> None:
 
 def procedure(number: int, manufacturer: bool = False) -> Procedure | None:
     """Give a procedure, or None: its parameters and result stay octets."""
-    return _procedures.get(number | (MANUFACTURER_PROCEDURE if manufacturer else 0))
+    return _procedures.get(number | (MANUFACTURER_BIT if manufacturer else 0))
 
 
 def all_procedures() -> Iterator[Procedure]:
@@ -125,6 +124,11 @@ class Outcome:
         return (self.number, self.manufacturer, self.sequence) == mine
 
 
+def procedure_asked(initiate: bytes, order: Literal["little", "big"]) -> int:
+    """Give the procedure that an image of ST-07 asks for; bit 11 is set of a manufacturer's."""
+    return int.from_bytes(initiate[:2], order) & NAME_MASK
+
+
 def encode_initiate(call: Initiate, ctx: Context) -> bytes:
     """Give the image of ST-07; TableValueError for parameters that do not fit."""
     octets = _head(_INITIATE, call, ctx)
@@ -185,13 +189,13 @@ def decode_response(image: bytes, ctx: Context) -> Outcome:
 
 def _head(table: int, call: Initiate | Outcome, ctx: Context) -> bytes:
     """Give PROC and SEQ_NBR."""
-    if not 0 <= call.number <= _NUMBER_BITS or not 0 <= call.selector <= 15:
+    if not 0 <= call.number <= NUMBER_MASK or not 0 <= call.selector <= 15:
         raise TableValueError(
             f"procedure {call.number}, selector {call.selector}",
             table=f"ST-{table:02d}",
             path="PROC",
         )
-    head = call.number | (MANUFACTURER_PROCEDURE if call.manufacturer else 0)
+    head = call.number | (MANUFACTURER_BIT if call.manufacturer else 0)
     head |= call.selector << _SELECTOR_SHIFT
     return head.to_bytes(2, ctx.fmt.data_order) + bytes([call.sequence & 0xFF])
 
@@ -207,7 +211,7 @@ def _read_head(table: int, image: bytes, least: int, ctx: Context) -> tuple[int,
             offset=len(image),
         )
     head = int.from_bytes(image[:2], ctx.fmt.data_order)
-    return head & _NUMBER_BITS, bool(head & MANUFACTURER_PROCEDURE), head >> _SELECTOR_SHIFT
+    return head & NUMBER_MASK, bool(head & MANUFACTURER_BIT), head >> _SELECTOR_SHIFT
 
 
 def _octets(value: Any) -> bytes:

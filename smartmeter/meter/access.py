@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansi_tables import Context, Record, TableError, layout_for
+from ansi_tables.ids import MANUFACTURER_BIT, NAME_MASK, NUMBER_MASK, PROCEDURE_BIT
 
 #: Tables that anyone may read, with those that are needed to understand them.
 PUBLIC_TABLES = frozenset((0, 1, 2, 3, 5, 8, 11, 12, 16, 21, 22, 23, 27, 28, 51, 52, 55))
@@ -39,9 +40,6 @@ FIRST_DELAY_US = 10_000_000
 MAX_DELAY_US = 3600_000_000
 #: The groups of the two roles, as bits: the master's includes the reader's.
 READER, MASTER = 0b01, 0b11
-#: What a rule is about, as an identifier: a number, 11 bits, manufacturer and procedure flags.
-_PROCEDURE = 0x1000
-_NUMBER = 0x0FFF
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,15 @@ class Rules:
     listed: Mapping[int, Rule] = field(default_factory=dict)
 
     def of(self, identifier: int) -> Rule:
-        """Give the rule of a table, or of a procedure (with bit 12)."""
-        default = self.procedure_default if identifier & _PROCEDURE else self.table_default
+        """Give the rule of a table's name, or of a procedure's (with ``PROCEDURE_BIT``)."""
+        default = self.procedure_default if identifier & PROCEDURE_BIT else self.table_default
         return self.listed.get(identifier, default)
 
 
 def factory_rules(reader: bytes, master: bytes, tables: Iterable[int] = PUBLIC_TABLES) -> Rules:
     """Give the two roles of the factory, for a meter that has these tables."""
     public = {n: Rule(anyone_reads=True) for n in sorted(PUBLIC_TABLES & frozenset(tables))}
-    listed = {**public, LOG_IN | _PROCEDURE: Rule(anyone_writes=True)}
+    listed = {**public, LOG_IN | PROCEDURE_BIT: Rule(anyone_writes=True)}
     return Rules(((reader, READER), (master, MASTER)), listed=listed)
 
 
@@ -84,7 +82,7 @@ def security_values(rules: Rules) -> dict[int, dict[str, Any]]:
     ]
     defaults = {
         "TABLE_DEFAULT": _entry(0, rules.table_default),
-        "PROCEDURE_DEFAULT": _entry(_PROCEDURE, rules.procedure_default),
+        "PROCEDURE_DEFAULT": _entry(PROCEDURE_BIT, rules.procedure_default),
     }
     listed = [_entry(identifier, rule) for identifier, rule in rules.listed.items()]
     return {
@@ -104,9 +102,9 @@ def _bits(groups: Record) -> int:
 
 def _entry(identifier: int, rule: Rule) -> dict[str, Any]:
     about = {
-        "TBL_PROC_NBR": identifier & 0x7FF,
-        "STD_VS_MFG_FLAG": identifier >> 11 & 1,
-        "PROC_FLAG": identifier >> 12 & 1,
+        "TBL_PROC_NBR": identifier & NUMBER_MASK,
+        "STD_VS_MFG_FLAG": int(bool(identifier & MANUFACTURER_BIT)),
+        "PROC_FLAG": int(bool(identifier & PROCEDURE_BIT)),
         "FLAG1": int(rule.anyone_reads),
         "FLAG2": int(rule.anyone_writes),
         "FLAG3": 0,
@@ -116,7 +114,8 @@ def _entry(identifier: int, rule: Rule) -> dict[str, Any]:
 
 def _rule(entry: Record) -> tuple[int, Rule]:
     about = entry.ACCESS_TABLE_DEF
-    identifier = about.TBL_PROC_NBR | about.STD_VS_MFG_FLAG << 11 | about.PROC_FLAG << 12
+    identifier = about.TBL_PROC_NBR | about.STD_VS_MFG_FLAG * MANUFACTURER_BIT
+    identifier |= about.PROC_FLAG * PROCEDURE_BIT
     flags = bool(about.FLAG1), bool(about.FLAG2)
     return identifier, Rule(_bits(entry.READ), _bits(entry.WRITE), *flags)
 
@@ -188,7 +187,7 @@ class Access:
 
     def may_read(self, table: int) -> bool:
         """Tell whether the session may read a table, or its pending copy."""
-        number = table & _NUMBER
+        number = table & NAME_MASK
         rule = self.rules.of(number)
         if number in SECRET_TABLES:
             return False
@@ -196,12 +195,12 @@ class Access:
 
     def may_write(self, table: int) -> bool:
         """Tell whether the session may write a table, or its pending copy."""
-        rule = self.rules.of(table & _NUMBER)
+        rule = self.rules.of(table & NAME_MASK)
         return rule.anyone_writes or bool(rule.write & self.groups)
 
     def may_run(self, procedure: int) -> bool:
         """Tell whether the session may run a procedure (with bit 11 a manufacturer's)."""
-        rule = self.rules.of(procedure & _NUMBER | _PROCEDURE)
+        rule = self.rules.of(procedure & NAME_MASK | PROCEDURE_BIT)
         return rule.anyone_writes or bool(rule.write & self.groups)
 
     def log_on(self, user_id: int) -> None:

@@ -20,7 +20,9 @@ from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, layout_for
+from ansi_tables.ids import NAME_MASK
 from ansi_tables.layout import Layout
+from ansi_tables.procedures import procedure_asked
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
@@ -393,7 +395,7 @@ class Meter:
 
     def procedure_of(self, initiate: bytes) -> int:
         """Give the procedure that an image of ST-07 asks for, with bit 11 a manufacturer's."""
-        return int.from_bytes(initiate[:2], self.program.formats.data_order) & 0x0FFF
+        return procedure_asked(initiate, self.program.formats.data_order)
 
     @property
     def access_method(self) -> int:
@@ -424,10 +426,8 @@ class Meter:
                 self._apply({number: data})
             except ConfigurationRefused as error:
                 raise Refused(ResponseCode.onp) from error
-        subject = (number & 0x0FFF | 0x1000 * (waits is not None)).to_bytes(
-            2, self.program.formats.data_order
-        )
-        self.note(EventCode.TABLE_WRITTEN, now_us, subject, number & 0x0FFF)
+        subject = number.to_bytes(2, self.program.formats.data_order)
+        self.note(EventCode.TABLE_WRITTEN, now_us, subject, number & NAME_MASK)
 
     def _let_wait(self, number: int, data: bytes, now_us: int) -> None:
         """Take a table that is to wait; Refused for an event or a size that is none."""

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Context, DeviceFormat, Record, TableError
+from ansi_tables.ids import PROCEDURE_BIT
 from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of, stamp_of
@@ -41,8 +42,6 @@ Result = tuple[ResultCode, Mapping[str, Any]]
 BAD: Result = (ResultCode.INVALID_PARAMETER, {})
 CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
 DONE: Result = (ResultCode.COMPLETED, {})
-#: What makes a TABLE_IDC_BFLD, as the argument of event 9 is one, a procedure and no table.
-PROC_FLAG = 1 << 12
 #: Octets of ST-07 before the parameters: which procedure, and a sequence number.
 INITIATE_OCTETS = 3
 #: SELECTOR of ST-07: post a failure only; post nothing.
@@ -60,7 +59,7 @@ def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
     result = _run(meter, call, now_us)
     image = posted(call, result, context)
     if result[0] is ResultCode.COMPLETED:
-        subject = (PROC_FLAG | call.number).to_bytes(2, context.fmt.data_order)
+        subject = (PROCEDURE_BIT | call.number).to_bytes(2, context.fmt.data_order)
         meter.note(EventCode.PROCEDURE_INVOKED, now_us, subject, call.number)
     return image
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
 from ansi_tables.partial import part_of
+from ansi_tables.procedures import procedure_asked
 from protocols.c1218.device import DeviceChoices
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from smartmeter.meter.living import RunningOn
 
 INITIATE, RESPONSE = 7, 8
-#: Number and manufacturer's flag of ST-07, without the selector.
-PROCEDURE_MASK = MANUFACTURER_BIT | NUMBER_MASK
 
 
 @dataclass
@@ -140,7 +139,7 @@ class TwinDevice:
         if table == INITIATE:
             if offset is not None or len(data) < INITIATE_OCTETS:
                 raise Refused(ResponseCode.onp)
-            if not self._may_write and self._procedure_of(data) != LOG_IN:
+            if not self._may_write and procedure_asked(data, self.format.data_order) != LOG_IN:
                 raise Refused(ResponseCode.isc)
             answer = run_procedure(self, data, now_us)
             if answer is not None:
@@ -192,9 +191,6 @@ class TwinDevice:
         if table & MANUFACTURER_BIT:
             return table & NUMBER_MASK in self.format.mfg_tbls_write
         return table in self.format.std_tbls_write
-
-    def _procedure_of(self, initiate: bytes) -> int:
-        return int.from_bytes(initiate[:2], self.format.data_order) & PROCEDURE_MASK
 
     def end_rights(self) -> None:
         """Take the rights of the session away."""

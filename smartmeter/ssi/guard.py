@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ansi_tables.procedures import procedure_asked
 from protocols.c1218.scripts import asked_by
 from protocols.c1218.steps import Script, Step, T
 from protocols.machine import Event
@@ -38,8 +39,6 @@ from protocols.psem.services import (
 )
 
 PROCEDURE_INITIATE = 7
-#: TABLE_IDB_BFLD at the head of ST-07: eleven bits of number, the manufacturer's flag above them.
-PROCEDURE_MASK = 0x0FFF
 _HARMLESS = (
     *(Identify, Negotiate, Logon, Security, Logoff, Terminate, Wait),
     *(FullRead, IndexRead, DefaultRead, OffsetRead),
@@ -99,7 +98,7 @@ class Guard:
         whole = isinstance(request, FullWrite) and len(request.data) >= 3
         if not whole or self.byte_order is None:
             return "a procedure that cannot be told"
-        number = int.from_bytes(request.data[:2], self.byte_order) & PROCEDURE_MASK
+        number = procedure_asked(request.data, self.byte_order)
         return None if self._permission.procedure(number) else f"procedure {number}"
 
 

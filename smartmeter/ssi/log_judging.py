@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ansi_tables.ids import NAME_MASK
 from ansi_tables.ssi_tables import AlarmSource
 from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
@@ -16,9 +17,8 @@ SEASON_CHANGED = 24
 #: Somebody has programmed the meter, at whatever port, or what waited there is in force (28): its
 #: tables may be others now.
 PROGRAMMED = frozenset((11, 28, 36, 60, 65, 70))
-#: A table was written, or became active; the argument begins with TABLE_IDA_BFLD, whose bits 0 to
-#: 11 name it.
-TABLE_WRITTEN, TABLE_NAME = frozenset((10, 28, 59, 64, 69)), 0xFFF
+#: A table was written, or became active; the argument begins with TABLE_IDA_BFLD.
+TABLE_WRITTEN = frozenset((10, 28, 59, 64, 69))
 #: An event this close to a reset or self-read that the module asked for is its effect.
 EFFECT_S = 120
 #: USER_ID of an entry of the log that the meter made by itself.
@@ -101,7 +101,7 @@ class LogJudge:
         meter, octets = self._reporter.meter, entry.argument[:2]
         if entry.code not in TABLE_WRITTEN or not octets or meter is None:
             return entry.code in PROGRAMMED
-        table = int.from_bytes(octets, meter.context.fmt.data_order) & TABLE_NAME
+        table = int.from_bytes(octets, meter.context.fmt.data_order) & NAME_MASK
         return table in meter.images
 
     def _is_ours(self, entry: LogEntry) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableValueError
+from ansi_tables.events import MANUFACTURER_EVENT
 from ansi_tables.ssi_fast import raw_octets
 from ansi_tables.ssi_layouts import (
     COMPACT,
@@ -35,7 +36,6 @@ NO_SCHEDULE = 255
 INTERVALS_PER_REPORT = 60
 #: Intervals that are put into one part; a part that comes out too large is cut in halves.
 MAX_PART = 1000
-MANUFACTURER_BIT = 0x0800
 #: What the last demand reset has left.
 PREVIOUS_RESET = 25
 
@@ -177,7 +177,7 @@ def profile_image(value: Mapping[str, Any]) -> bytes:
 
 def event_value(entry: LogEntry) -> dict[str, Any]:
     """Give one entry of EVENT_PART; a manufacturer's code has bit 11 set."""
-    code = entry.code | (MANUFACTURER_BIT if entry.manufacturer else 0)
+    code = entry.code | (MANUFACTURER_EVENT if entry.manufacturer else 0)
     return {
         "SEQUENCE": entry.sequence,
         "TIME": entry.time_s,
