@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Literal
 
 from ansi_tables.context import Context
@@ -24,15 +25,20 @@ from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 _SELECTOR_SHIFT = 12
 _INITIATE, _RESPONSE = 7, 8
 
-RESULT_CODES: Mapping[int, str] = {
-    0: "COMPLETED",
-    1: "NOT_COMPLETED",
-    2: "INVALID_PARAMETER",
-    3: "SETUP_CONFLICT",
-    4: "TIMING_CONSTRAINT",
-    5: "NO_AUTHORIZATION",
-    6: "UNRECOGNIZED",
-}
+
+class ResultCode(IntEnum):
+    """ST-08.RESULT_CODE."""
+
+    COMPLETED = 0
+    NOT_COMPLETED = 1
+    INVALID_PARAMETER = 2
+    SETUP_CONFLICT = 3
+    TIMING_CONSTRAINT = 4
+    NO_AUTHORIZATION = 5
+    UNRECOGNIZED = 6
+
+
+RESULT_CODES: Mapping[int, str] = {code.value: code.name for code in ResultCode}
 
 #: TBL_LIST of procedures 4 and 5: the tables that a list code stands for (single source).
 LIST_CODES: Mapping[int, tuple[int, ...]] = {
@@ -110,7 +116,7 @@ class Outcome:
     @property
     def completed(self) -> bool:
         """Tell whether the procedure has done its work."""
-        return self.result_code == 0
+        return self.result_code == ResultCode.COMPLETED
 
     @property
     def text(self) -> str:

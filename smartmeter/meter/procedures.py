@@ -8,12 +8,18 @@ Spare bits of parameters are not looked at (from memory of the standard).
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Context, DeviceFormat, Record, TableError
 from ansi_tables.ids import PROCEDURE_BIT
-from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
+from ansi_tables.procedures import (
+    LIST_CODES,
+    Initiate,
+    Outcome,
+    ResultCode,
+    decode_initiate,
+    encode_response,
+)
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of, stamp_of
 from smartmeter.meter.event_log import EventCode
@@ -23,19 +29,6 @@ from smartmeter.meter.service_switch import Answer
 
 if TYPE_CHECKING:
     from smartmeter.meter.meter import Meter
-
-
-class ResultCode(IntEnum):
-    """ST-08.RESULT_CODE."""
-
-    COMPLETED = 0
-    NOT_COMPLETED = 1
-    INVALID_PARAMETER = 2
-    SETUP_CONFLICT = 3
-    TIMING_CONSTRAINT = 4
-    NO_AUTHORIZATION = 5
-    UNRECOGNIZED = 6
-
 
 #: The result: a code, and the members of the result record.
 Result = tuple[ResultCode, Mapping[str, Any]]
@@ -120,31 +113,21 @@ def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
     return DONE
 
 
-#: List codes of procedures 4 and 5 (single source): what each one stands for.
-_EVENT, _HISTORY, _SELF_READS, _ALL_SETS, _ALL_BUT_EVENT = 1, 8, 2, 7, 255
-#: Of the first set; the others follow.
-_FIRST_SET = 3
-
-
 #: A list, and what it is in the logs that it was cleared, or that its entries were read.
 _Named = tuple[KeptList | Recorder, EventCode | None, EventCode | None]
 
 
 def _lists(meter: Meter, code: int) -> list[_Named] | None:
     """Give the lists that a code names; None for no code."""
-    found: list[_Named] = []
-    if code == _EVENT:
-        events = EventCode.EVENT_LOG_CLEARED, EventCode.EVENT_LOG_POINTERS_UPDATED
-        found.append((meter.logs.event.list, *events))
-    if code in (_HISTORY, _ALL_BUT_EVENT):
-        events = EventCode.HISTORY_LOG_CLEARED, EventCode.HISTORY_LOG_POINTERS_UPDATED
-        found.append((meter.logs.history.list, *events))
-    if code in (_SELF_READS, _ALL_BUT_EVENT):
-        found.append((meter.metering.billing.self_reads, None, None))
-    for recorder in meter.metering.recorders:
-        if code in (_ALL_SETS, _ALL_BUT_EVENT, _FIRST_SET + recorder.set.number - 1):
-            found.append((recorder, None, None))
-    return found or None
+    event_codes = EventCode.EVENT_LOG_CLEARED, EventCode.EVENT_LOG_POINTERS_UPDATED
+    history_codes = EventCode.HISTORY_LOG_CLEARED, EventCode.HISTORY_LOG_POINTERS_UPDATED
+    lists: dict[int, _Named] = {
+        26: (meter.metering.billing.self_reads, None, None),
+        **{63 + one.set.number: (one, None, None) for one in meter.metering.recorders},
+        74: (meter.logs.history.list, *history_codes),
+        76: (meter.logs.event.list, *event_codes),
+    }
+    return [lists[table] for table in LIST_CODES.get(code, ()) if table in lists] or None
 
 
 def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:

@@ -16,12 +16,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Record, Snapshot, TableError
-from ansi_tables.procedures import LIST_CODES, Initiate, decode_initiate
+from ansi_tables.procedures import LIST_CODES, Initiate, ResultCode, decode_initiate
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
 from smartmeter.meter.living import CLOCKS
-from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, ResultCode, posted, unreadable
+from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, posted, unreadable
 
 if TYPE_CHECKING:
     from smartmeter.meter.twin import TwinDevice

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansi_tables import Snapshot
-from ansi_tables.procedures import Initiate, decode_response, encode_initiate
+from ansi_tables.procedures import Initiate, ResultCode, decode_response, encode_initiate
 from protocols.machine import Machine
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -23,7 +23,6 @@ from protocols.psem.services import (
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
-from smartmeter.meter.procedures import ResultCode
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.twin import Twin, TwinDevice, TwinPasswords
 from tests.smartmeter.meter import sessions
