@@ -1,17 +1,18 @@
 """What a message of a capture says, also by those before it.
 
-An answer is read by its request, a message of a session without a security element by that of
-its logon, and the last segment of a message gives the whole.
+An answer is read by its request, a message without a security element by that of its session's
+logon, or else of the request that it answers, and the last segment of a message gives the whole.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import Joiner, SegmentRefused
 from smartmeter.cli.captured_streams import MAX_APDU_OCTETS
 from smartmeter.cli.frame_c1222 import FrameContext, decode_frame, titles_between
@@ -20,6 +21,16 @@ from smartmeter.cli.frame_error import FrameError
 #: Requests whose answers may still come, and sessions.
 MAX_OPEN = 65_536
 _Title = tuple[int, ...]
+#: What is wrong with an answer that is covered by the key id and IV of its request.
+_COVERED_OTHERWISE = ("security-element-missing", "mac-mismatch")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request: its services, and the key id and IV that it bore."""
+
+    services: list[str]
+    security: tuple[int, bytes] | None
 
 
 class CapturedTalk:
@@ -29,7 +40,7 @@ class CapturedTalk:
         self._context = context
         #: What was asked, by the titles of who asked and was asked, and the invocation id.  In
         #: sessions a host counts from 0 with each node; a group is answered by others' titles.
-        self._asked: OrderedDict[tuple[_Title, _Title | None, int], list[str]] = OrderedDict()
+        self._asked: OrderedDict[tuple[_Title, _Title | None, int], _Asked] = OrderedDict()
         #: Key id and IV of the newest logon between two titles.
         self._sessions: OrderedDict[frozenset[_Title], tuple[int, bytes]] = OrderedDict()
         self._joiner = Joiner(MAX_APDU_OCTETS)
@@ -51,22 +62,40 @@ class CapturedTalk:
         pair = titles_between(octets, context.base)
         if context.session is None and pair in self._sessions:
             context = replace(context, session=self._sessions[pair])
-        decoded = decode_frame(octets, context)
-        answers = decoded.get("called_ap_invocation_id")
-        if answers is None:
+        asked = self._request_of(octets)
+        if asked is not None and asked.services:
+            context = replace(context, in_reply_to=asked.services)
+        try:
+            decoded = decode_frame(octets, context)
+        except FrameError as error:
+            own = asked.security if asked is not None and self._context.session is None else None
+            if own is None or error.reason not in _COVERED_OTHERWISE:
+                raise
+            decoded = decode_frame(octets, replace(context, session=own))
+        if "called_ap_invocation_id" not in decoded:
             self._ask(decoded, pair)
-            return decoded
-        by, to = self._ends(decoded)
-        asked = self._asked.get((to, by, answers)) or self._asked.get((to, None, answers))
-        return decode_frame(octets, replace(context, in_reply_to=asked)) if asked else decoded
+        return decoded
+
+    def _request_of(self, octets: bytes) -> _Asked | None:
+        """Give what a message answers, if that was seen."""
+        try:
+            apdu = decode_apdu(octets)
+        except ApduRejected:
+            return None
+        answers = apdu.called_invocation_id
+        if answers is None:
+            return None
+        by, to = self._based(apdu.calling), self._based(apdu.called)
+        return self._asked.get((to, by, answers)) or self._asked.get((to, None, answers))
 
     def _ask(self, decoded: dict[str, Any], pair: frozenset[_Title]) -> None:
         services = [one.get("service", "") for one in decoded.get("services", [])]
+        security = (decoded["key_id"], bytes.fromhex(decoded["iv"])) if "iv" in decoded else None
         by, to = self._ends(decoded)
         for asked in (to, None):
-            self._asked[by, asked, decoded["calling_ap_invocation_id"]] = services
-        if "logon" in services and "iv" in decoded:
-            self._sessions[pair] = decoded["key_id"], bytes.fromhex(decoded["iv"])
+            self._asked[by, asked, decoded["calling_ap_invocation_id"]] = _Asked(services, security)
+        if "logon" in services and security is not None:
+            self._sessions[pair] = security
         while len(self._asked) > MAX_OPEN:
             self._asked.popitem(last=False)
         while len(self._sessions) > MAX_OPEN:
@@ -75,9 +104,11 @@ class CapturedTalk:
     def _ends(self, decoded: dict[str, Any]) -> tuple[_Title, _Title]:
         """Give calling and called title (none: empty) in one form, whichever they came in."""
         texts = (decoded.get("calling_ap_title"), decoded.get("called_ap_title"))
-        base = self._context.base
-        by, to = (ApTitle.parse(text).based(base) if text is not None else () for text in texts)
+        by, to = (self._based(ApTitle.parse(one) if one is not None else None) for one in texts)
         return by, to
+
+    def _based(self, title: ApTitle | None) -> _Title:
+        return title.based(self._context.base) if title is not None else ()
 
     def _whole(self, apdu: Apdu, utc_us: int) -> bytes | None:
         try:

@@ -4,10 +4,10 @@ from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import tlv
 from protocols.c1222.errors import DRAFT_2006
-from protocols.c1222.services import encode_blocks
+from protocols.c1222.services import NetworkLogon, encode_blocks, encode_service
 from smartmeter.cli.captured_talk import CapturedTalk
-from smartmeter.cli.frame_c1222 import FrameContext
-from tests.protocols.c1222.conversation import HOST, METER, READ_1
+from smartmeter.cli.frame_c1222 import FrameContext, make_context
+from tests.protocols.c1222.conversation import HOST, KEY, KEY_ID, METER, READ_1, lock
 
 IDENTIFY = b"\x20"
 
@@ -37,6 +37,24 @@ def test_a_host_that_counts_anew_with_each_node_is_answered_by_each_what_it_aske
     # Who answers a group does so by its own title.
     talk.shown(build_apdu(Envelope(0, ApTitle.parse(".7.0"), HOST), [READ_1]), 0)
     assert data_in(talk, HOST, ApTitle.parse(".7.44"), 0) == b"table".hex()
+
+
+def test_an_answer_without_a_security_element_is_covered_by_that_of_its_request() -> None:
+    """As a host reads it; in a session it is the logon's that counts."""
+    keys = make_context([f"{KEY_ID}={KEY.hex()}"], None, None, (), None)
+    logon = encode_service(NetworkLogon(2, b"OPERATOR", 60))
+    table = b"\0" + encode_blocks(b"table")
+    for before, covering in (([], 7), ([logon], 7), ([logon], 6)):
+        talk = CapturedTalk(keys)
+        for number, services in ((6, before), (7, [READ_1])):
+            own = lock(iv=number.to_bytes(4, "big"))
+            talk.shown(build_apdu(Envelope(number, METER, HOST), services, own), 0)
+        bare = lock(iv=covering.to_bytes(4, "big"), carried=True)
+        answer = build_apdu(Envelope(9, HOST, METER, 7), [table], bare)
+        shown = talk.shown(answer, 0)
+        assert shown["ok"] and shown["decoded"]["services"][0]["data"] == b"table".hex(), shown
+        spoilt = talk.shown(answer[:-1] + bytes([answer[-1] ^ 1]), 0)
+        assert spoilt["reason"] == "mac-mismatch"
 
 
 def test_a_message_of_the_2006_form_in_a_capture_is_told_as_one() -> None:
