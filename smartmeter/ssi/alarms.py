@@ -149,7 +149,9 @@ class Alarms:
     def _drop_oldest(self, time_s: int) -> None:
         waiting = self._waiting()
         others = (index for index, one in enumerate(waiting) if not counts(one))
-        oldest = min(others, key=lambda index: int(waiting[index]["ALARM_NBR"]))
+        # Alarms wait here while the outbox has no place for them: advisories give way first.
+        order = "DISPOSITION", "ALARM_NBR"
+        oldest = min(others, key=lambda index: [waiting[index][name] for name in order])
         images = self._memory.advisories
         self._memory.advisories = images[:oldest] + images[oldest + 1 :]
         source, code = AlarmSource.MODULE, ModuleAlarm.OUTBOX_OVERFLOW

@@ -152,6 +152,20 @@ def test_advisories_that_are_too_many_are_counted_and_lost_intervals_are_one_num
     assert values[ModuleAlarm.OUTBOX_OVERFLOW] == MAX_ADVISORIES + 5 - len(sags)
 
 
+def test_an_alarm_for_which_there_is_no_place_does_not_give_way_to_advisories() -> None:
+    memory = Memory()
+    alarms = Alarms(memory)
+    for code, disposition, times in (
+        (ModuleAlarm.UPGRADE_FAILED, Disposition.ALARM, 1),
+        (ModuleAlarm.SAG, Disposition.ADVISORY, MAX_ADVISORIES + 5),
+    ):
+        for _ in range(times):
+            alarms.keep(alarms.value(AlarmSource.MODULE, code, disposition, 1, ""))
+    assert len(memory.advisories) == MAX_ADVISORIES
+    [alarm] = alarms.take(Disposition.ALARM)
+    assert alarm["CODE"] == ModuleAlarm.UPGRADE_FAILED
+
+
 def telling_at_once(code: ModuleAlarm) -> Street:
     """Have a module without a schedule that tells this of itself at once."""
     street = Street()
