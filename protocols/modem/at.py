@@ -142,7 +142,10 @@ class AtModem:
         timeout_us: int = COMMAND_US,
         first: bool = False,
     ) -> None:
-        """Queue a command, ``first`` before all that wait; ``body`` answers the modem's prompt."""
+        """Queue a command, ``first`` before all that wait; ``body`` answers the modem's prompt.
+
+        The prompt comes within ``COMMAND_US``, and the result of the body within ``timeout_us``.
+        """
         self._put(_Command(text, token or text, timeout_us, body), now_us, first)
 
     def dial(self, number: str, now_us: int) -> None:
@@ -184,6 +187,7 @@ class AtModem:
                 del self._buffer[: self._buffer.index(b">") + 1]
                 assert self._current is not None and self._current.body is not None
                 self._out += self._current.body.encode("ascii") + b"\x1a"
+                self._due_us = now_us + self._current.timeout_us
                 self._current = replace(self._current, body=None)
                 continue
             end = self._buffer.find(b"\r")
@@ -247,7 +251,7 @@ class AtModem:
         self._current = command = self._queue.popleft()
         self._lines.clear()
         self._out += command.text.encode("ascii") + b"\r"
-        self._due_us = now_us + command.timeout_us
+        self._due_us = now_us + (command.timeout_us if command.body is None else COMMAND_US)
         if command.calls:
             self.line = Line.CALLING
 

@@ -29,8 +29,8 @@ _LIST, _TELL = "AT+CMGL=4", "AT+CNMI=2,1"
 #: Messages are given as PDUs, and not as text.
 _AS_PDUS = "AT+CMGF=0"
 _BEGIN = (INITIALISE, _AS_PDUS, _TELL, _LIST)
-#: The network may take its time to accept a message.
-SEND_US = 60_000_000
+#: The network may take its time to accept a message: makers of modems name up to three minutes.
+SEND_US = 180_000_000
 #: So often the store is listed, and the modem is told again to say when a message comes: its word
 #: may be lost, and a modem that was switched off and on says nothing.
 LIST_US = 60_000_000

@@ -116,7 +116,7 @@ def test_a_modem_that_waits_for_a_body_that_nobody_sends_is_freed() -> None:
     assert line.outgoing() == INITIALISE.encode() + b"\r"
     line = ready()
     assert asked(line, b"octets").startswith("AT+CMGS=")
-    line.expire(1 + SEND_US)
+    line.expire(1 + COMMAND_US)
     assert line.outgoing() == b"\x1b\r", "else the next command would be a message's body"
 
 
@@ -141,9 +141,11 @@ def test_what_came_is_read_and_deleted_before_more_is_sent() -> None:
 def test_a_place_is_deleted_once_for_each_message_that_was_in_it() -> None:
     line = ready()
     asked(line, b"one")
+    line.receive(b"\r\n> ", 1)
+    line.outgoing()
     told(line, '+CMTI: "SM",3')
     line.expire(LIST_US)
-    assert sending(line, "OK")[1] == "AT+CNMI=2,1\r"
+    assert told(line, "OK")[1] == "AT+CNMI=2,1\r"
     assert told(line, "OK")[1] == "AT+CMGL=4\r"
     listed = told(line, "+CMGL: 3,0,,26", PDU, "OK")
     assert listed == ([CAME, Ready()], "AT+CMGR=3\r")
@@ -219,3 +221,21 @@ def test_a_modem_that_takes_no_pdus_any_more_is_sent_none() -> None:
     line.outgoing()
     failed = ModemFailed("the modem says ERROR to AT+CMGF=0")
     assert told(line, "ERROR")[0] == [failed]
+
+
+def test_a_network_that_takes_minutes_to_accept_a_message_is_waited_for() -> None:
+    line = ready()
+    asked(line, b"one")
+    line.receive(b"\r\n> ", 1)
+    line.outgoing()
+    line.expire(170_000_000)
+    assert line.events() == [], "what the modem says at last would be taken for another's result"
+    assert told(line, "+CMGS: 7", "OK")[0] == [MessageSent("+15550001", True, "OK")]
+
+
+def test_a_network_that_never_accepts_a_message_is_not_waited_for() -> None:
+    line = ready()
+    asked(line, b"one")
+    line.receive(b"\r\n> ", 1)
+    line.expire(1 + SEND_US)
+    assert line.events() == [MessageSent("+15550001", False, "no answer")]
