@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
 from typing import Protocol
+
+#: What is raised without a word, by asyncio above all, is told as the system would.
+_UNSAID: dict[type[Exception], int] = {
+    TimeoutError: errno.ETIMEDOUT,
+    ConnectionResetError: errno.ECONNRESET,
+    ConnectionAbortedError: errno.ECONNABORTED,
+}
+#: Numbers and places in C that wrap the words.
+_WRAPPING = re.compile(r"\[Errno -?\d+\] |^_ssl\.c:\d+: ")
 
 #: How the name of a port begins behind which a number is dialled.
 MODEM = "modem:"
@@ -58,4 +68,6 @@ def system_words(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
-    return re.sub(r"\[Errno -?\d+\] ", "", str(getattr(error, "strerror", None) or error))
+    words = _WRAPPING.sub("", str(getattr(error, "strerror", None) or error))
+    unsaid = _UNSAID.get(type(error))
+    return os.strerror(unsaid) if unsaid and not words else words
