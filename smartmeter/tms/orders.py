@@ -24,6 +24,7 @@ from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.store.job_rows import (
     MAY_BE_DONE,
     RESET_GOES_ON_S,
+    is_reset_before,
     open_jobs,
     store_job,
     store_upgrades,
@@ -161,17 +162,21 @@ class Orders:
         if kind is Kind.KEY:
             return self._keys.go_on(row["esn"], base)
         if kind is Kind.DEMAND_RESET:
-            return partial(self._reset_again, base, row["created_s"])
+            return partial(self._reset_again, base, row)
         return self._script(kind, base)
 
-    def _reset_again(self, base: int, ordered_s: int) -> Exchange[None]:
+    def _reset_again(self, base: int, row: sqlite3.Row) -> Exchange[None]:
         """Ask again for a demand reset, unless a clock that was behind at the start has been set.
 
         It may have been done so long ago that the module would do a second one.
         """
+        ordered_s = row["created_s"]
         if self._now()[0] >= ordered_s + RESET_GOES_ON_S:
             raise ExchangeRefused(MAY_BE_DONE)
-        yield from exchanges.demand_reset(base, ordered_s)
+        if is_reset_before(self._store, row):  # what the module tells of may be that one
+            yield from exchanges.demand_reset(base)
+        else:
+            yield from exchanges.demand_reset(base, ordered_s)
 
     def provision(self, esn: str) -> int | None:
         """Bring a SmartMeter to the template; give the job's number."""

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from smartmeter.tms.jobs import FAILED, RUNNING, WAITING
+from protocols.c1222.node import WINDOW_S
+from smartmeter.tms.jobs import DONE, FAILED, RUNNING, WAITING
 from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.store.sqlite import Store
 
@@ -63,6 +64,16 @@ def store_upgrades(
 def open_jobs(store: Store) -> list[sqlite3.Row]:
     """Give the jobs that have not ended, in the order in which they were begun."""
     return store.read("SELECT * FROM jobs WHERE state IN (?,?) ORDER BY id", WAITING, RUNNING)
+
+
+def is_reset_before(store: Store, row: sqlite3.Row) -> bool:
+    """Tell whether another demand reset of the meter was done shortly before one was ordered.
+
+    Within twice as long as a meter's clock may differ from ours.
+    """
+    sql = "SELECT 1 FROM jobs WHERE esn=? AND id<? AND kind=? AND state=? AND ended_s>? LIMIT 1"
+    since_s = row["created_s"] - 2 * WINDOW_S
+    return store.one(sql, row["esn"], row["id"], Kind.DEMAND_RESET, DONE, since_s) is not None
 
 
 def update_job(

@@ -295,6 +295,19 @@ def test_a_demand_reset_that_was_done_already_is_not_done_again() -> None:
     assert house.device.meter.metering.registers.resets == 1
 
 
+def test_a_second_demand_reset_is_not_done_by_the_first_though_a_restart_cut_it_off() -> None:
+    fleet = running_fleet(1, 1)
+    [house] = fleet.houses.values()
+    first = fleet.head_end.request(house.device.esn, Kind.DEMAND_RESET, "ann")
+    fleet.run(fleet.now_us + HOUR_US // 12)
+    second = fleet.head_end.request(house.device.esn, Kind.DEMAND_RESET, "ann")
+    restart(fleet)
+    fleet.run(fleet.now_us + HOUR_US)
+    refused = "demand reset: the SmartMeter answered onp (operation not possible)"
+    assert ends(fleet) == {first: ("done", ""), second: ("failed", refused)}
+    assert house.device.meter.metering.registers.resets == 1
+
+
 def test_a_demand_reset_is_not_asked_for_again_days_later_by_a_clock_that_was_behind() -> None:
     """A board without one begins with the time at which it was cut off."""
     street = Street()
