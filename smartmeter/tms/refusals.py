@@ -42,7 +42,7 @@ class Refusals:
                 records.store_security_event(connection, utc_s, title, reason, count)
                 if unknown and title:
                     records.store_unknown_device(connection, utc_s, title, count)
-            records.trim_unknown_devices(connection)
+            records.trim_unknown_devices(connection, utc_s)
 
         return change
 

@@ -307,8 +307,9 @@ class Service:
         self._server.remove_polled(esn)
 
     def unknown_devices(self) -> list[dict[str, Any]]:
-        """Give titles that spoke and are in no shipment."""
-        rows = self.store.read("SELECT * FROM unknown_devices ORDER BY last_s DESC LIMIT 100")
+        """Give titles that spoke and are in no shipment; those that are dated ahead come last."""
+        sql = "SELECT * FROM unknown_devices ORDER BY last_s>?, last_s DESC LIMIT 100"
+        rows = self.store.read(sql, self.utc_s)
         return [
             {"title": r["title"], "count": r["count"], "first": iso(r["first_s"])}
             | {"last": iso(r["last_s"])}

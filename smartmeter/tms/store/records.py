@@ -311,10 +311,13 @@ def store_unknown_device(
     )
 
 
-def trim_unknown_devices(connection: sqlite3.Connection) -> None:
-    """Keep the titles heard last; a look at the whole list, so once for many notes."""
+def trim_unknown_devices(connection: sqlite3.Connection, now_s: int) -> None:
+    """Keep the titles heard last; a look at the whole list, so once for many notes.
+
+    What a clock that was ahead has dated goes first.
+    """
     connection.execute(
         "DELETE FROM unknown_devices WHERE title NOT IN"
-        " (SELECT title FROM unknown_devices ORDER BY last_s DESC LIMIT ?)",
-        (MAX_UNKNOWN_DEVICES,),
+        " (SELECT title FROM unknown_devices ORDER BY last_s>?, last_s DESC LIMIT ?)",
+        (now_s, MAX_UNKNOWN_DEVICES),
     )

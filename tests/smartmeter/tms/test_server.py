@@ -23,9 +23,11 @@ from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.api.wrong_requests import NO_JSON
+from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store import records
 from tests.smartmeter.tms.running import rest, running_tms
 from tests.waiting import until
 
@@ -286,3 +288,16 @@ async def test_keys_of_a_shipment_that_comes_meanwhile_are_loaded_where_they_are
     assert [meters.esn(title) for title in (one.title, other.title)] == [other.esn, one.esn]
     assert meters.esn(ApTitle.parse(".7.4711")) == "NEW"
     assert threads == {get_ident()}
+
+
+async def test_strangers_that_a_clock_ahead_dated_neither_hide_nor_outlast_those_of_today(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_UNKNOWN_DEVICES", 2)
+    for title, at_s in ((".7.1", 10**9), (".7.2", 10**9 + 1), (".7.3", 0)):
+        refusals = Refusals()
+        refusals.note(title, "no-such-key", unknown=True)
+        change = refusals.take(server.utc_s + at_s)
+        assert change is not None
+        server.store.write_now(change)
+    assert [one["title"] for one in Service(server).unknown_devices()] == [".7.3", ".7.2"]
