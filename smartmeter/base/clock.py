@@ -19,6 +19,7 @@ from fractions import Fraction
 from smartmeter.base.errors import SettingsError
 
 US_PER_S = 1_000_000
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 #: The fastest calendar: a year in about half a minute.  A guess at what is still useful.
 MAX_RATE = 1_000_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ansi_tables.meaning.clock import ClockRules
+from smartmeter.base.clock import MINUTE_S
 from smartmeter.base.zone import Zone
 
 #: Years before and after now for which the changes of daylight saving are listed.
 YEARS_BEFORE, YEARS_AFTER = 1, 10
-MINUTE_S = 60
 
 
 def meter_zone(rules: ClockRules, utc_s: int) -> Zone:

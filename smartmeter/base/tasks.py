@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ansi_tables.ssi_tables import ScheduleKind
+from smartmeter.base.clock import DAY_S, HOUR_S, MINUTE_S
 from smartmeter.base.zone import UTC_ZONE, Zone
 
-DAY_S = 86_400
-HOUR_S = 3600
-MINUTE_S = 60
 LAST_DAY = 255
 #: Months that are searched for the next due day; every day number comes within so many.
 _MONTHS_AHEAD = 13

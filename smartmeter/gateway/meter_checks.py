@@ -15,8 +15,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
-from smartmeter.base.clock import US_PER_S, wall_utc_us
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S, US_PER_S, wall_utc_us
 from smartmeter.gateway.finding import Finding, without_port
 from smartmeter.gateway.settings import SeatSettings
 

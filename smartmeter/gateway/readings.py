@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from smartmeter.base.tasks import DAY_S, HOUR_S
+from smartmeter.base.clock import DAY_S, HOUR_S
 from smartmeter.gateway.database import Database
 from smartmeter.gateway.report_rows import ReportRows
 

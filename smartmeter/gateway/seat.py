@@ -25,9 +25,8 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.transports.names import open_port
 from protocols.transports.port import Port
-from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
+from smartmeter.base.clock import DAY_S, MINUTE_S, US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.base.tasks import DAY_S, MINUTE_S
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost

@@ -20,13 +20,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from smartmeter.base.clock import US_PER_S
+from smartmeter.base.clock import MINUTE_S, US_PER_S
 from smartmeter.meter.program import DemandControl, Source
 from smartmeter.meter.quantities import MILLI, VA_PHASOR, VA_RMS, VAR, WATT
 
 #: Quantities that a service can have too much of.
 LIMITED = (WATT, VAR, VA_RMS, VA_PHASOR)
-MINUTE_S = 60
 MINUTE_US = MINUTE_S * US_PER_S
 #: Fixed point of a thermal demand: its state and its factor.
 THERMAL_SCALE = 1 << 32

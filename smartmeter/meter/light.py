@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from smartmeter.base.clock import MINUTE_S
 from smartmeter.meter.loads import MINUTES_A_DAY, Draws, house_day, house_minute, mix
 
-#: Watt-seconds in a watt-hour, and seconds in a minute.
-WS_PER_WH, MINUTE_S = 3600, 60
+#: Watt-seconds in a watt-hour.
+WS_PER_WH = 3600
 Array = Any
 
 _START, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

@@ -18,7 +18,7 @@ from ansi_tables import Record, Snapshot, TableError
 from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction, Source, source
-from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.clock import MINUTE_S, US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.load_profile import (
     CLOCK_BACKWARD,
@@ -29,7 +29,6 @@ from smartmeter.meter.load_profile import (
 )
 from smartmeter.meter.loads import flow_at
 
-MINUTE_S = 60
 CLOCKS = (52, 55, 57)
 REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
 #: What a unit counts, in watt-seconds.

@@ -16,7 +16,7 @@ from typing import Any
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.billing import Billing, Note
 from smartmeter.meter.clock import Clock
-from smartmeter.meter.demand import DemandMeter
+from smartmeter.meter.demand import MINUTE_US, DemandMeter
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.loads import Flow
@@ -26,8 +26,6 @@ from smartmeter.meter.quantities import COUNTERS, OUTAGE_COUNT, OUTAGES
 from smartmeter.meter.recorders import Recorders
 from smartmeter.meter.registers import Registers
 from smartmeter.meter.time_of_use import TimeOfUse, state_from_json
-
-MINUTE_US = 60 * US_PER_S
 
 #: Which tables a part of the data depends on: when one of them changes, that part is cleared.
 _DEPENDS = {

@@ -18,6 +18,7 @@ from ansi_tables.decades.d06_load_profile import INTERVAL_FORMATS
 from ansi_tables.meaning.quantities import POWERS_OF_TEN
 from ansi_tables.meaning.sources import UNASSIGNED
 from smartmeter.meter.calendar_table import DayPlan, compile_calendar
+from smartmeter.meter.loads import MINUTES_A_DAY
 from smartmeter.meter.profile import ACTUAL, dial
 from smartmeter.meter.quantities import (
     COUNTERS,
@@ -32,7 +33,6 @@ from smartmeter.meter.quantities import (
 )
 
 US_PER_HOUR = 3_600_000_000
-MINUTES_A_DAY = 1440
 #: Tables that a program is made of.
 PROGRAM_TABLES = (0, *ACTUAL, 12, 13, 14, 15, 16, 22, 27, 53, 54, 62, 73, 75)
 #: The largest table that can be read in one piece: a count of 16 bits.

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from datetime import date, timedelta
 
-from smartmeter.base.clock import US_PER_S
+from smartmeter.base.clock import MINUTE_S, US_PER_S
 from smartmeter.meter.billing import RESET_READS, SUNDAY
 from smartmeter.meter.calendar_table import Action
 from smartmeter.meter.clock import Clock
@@ -16,7 +16,6 @@ from smartmeter.meter.time_of_use import Due, TimeOfUse
 
 #: What the fields hold when nothing is to come within what they could tell.
 NO_TIER, NO_READ = 0xFFFF, 0xFF
-MINUTE_S = 60
 
 
 def tier_minutes(program: Program, clock: Clock, time: TimeOfUse, utc_s: int) -> tuple[int, int]:

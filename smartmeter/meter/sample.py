@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.clock import DAY_S, US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -11,7 +11,7 @@ from smartmeter.meter.profiles import profile_named
 #: How the name of its port begins; a profile may follow, and a seed.
 SIMULATED = "sim:"
 MAX_SEED_DIGITS = 18
-DAY_US = 86_400 * US_PER_S
+DAY_US = DAY_S * US_PER_S
 
 
 def is_simulated(port: str) -> bool:

@@ -20,12 +20,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from ansi_tables.meaning.daylight import DST_OFF, DST_ON
-from smartmeter.base.clock import US_PER_S
+from smartmeter.base.clock import DAY_S, US_PER_S
 from smartmeter.meter.calendar_table import NO_SPECIAL, DayPlan, tiers_at
 from smartmeter.meter.clock import Clock, seconds_of
 from smartmeter.meter.program import Program
 
-DAY_S = 86_400
 _EPOCH_DAY = date(1970, 1, 1)
 #: Missed dates that are looked at one by one after an outage.
 MAX_MISSED_DAYS = 400

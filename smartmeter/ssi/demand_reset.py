@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import OutcomeUnknown, ProtocolError
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S
 from smartmeter.ssi.log_reading import DEMAND_RESET
 from smartmeter.ssi.memory import Resets
 from smartmeter.ssi.meter_data import MeterContext

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from ansi_tables.ssi_tables import ModuleAlarm
 from protocols.machine import earliest
-from smartmeter.base.clock import US_PER_S
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S, US_PER_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import FIRST_RETRY_US, MAX_RETRY_US, Scheduler

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from ansi_tables.ssi_tables import ModuleAlarm, UpgradeResult
 from protocols.machine import Event
-from smartmeter.base.tasks import DAY_S, HOUR_S
+from smartmeter.base.clock import DAY_S, HOUR_S
 
 #: Without an acknowledged report for so long, the module warns.
 QUIET_S, LONG_QUIET_S = HOUR_S, DAY_S

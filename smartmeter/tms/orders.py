@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.clock import DAY_S, US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.tasks import DAY_S
 from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.exchanges import Exchange, ExchangeRefused

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S
 from smartmeter.tms.store.pruning import (
     BEGIN,
     INTERVALS,

@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 
 from protocols.machine import Event
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S
 from smartmeter.tms.template import DueSchedule, Template
 
 #: Due times between one look at a silent SmartMeter and the next: doubles up to this.

@@ -32,9 +32,10 @@ from ansi_tables.ssi_tables import (
     SsiTable,
     Task,
 )
+from smartmeter.base.clock import DAY_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.provisioning import fault, recurrence, zone
-from smartmeter.base.tasks import DAY_S, Recurrence
+from smartmeter.base.tasks import Recurrence
 from smartmeter.base.zone import UTC_ZONE, Zone
 from smartmeter.tms.template_form import entries, entry, read_object, refuse_unknown
 

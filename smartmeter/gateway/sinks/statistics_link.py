@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from protocols.transports.port import system_words
-from smartmeter.base.tasks import HOUR_S
+from smartmeter.base.clock import HOUR_S
 from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.sinks.home_assistant import metadata_for

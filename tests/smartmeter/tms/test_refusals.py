@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from smartmeter.base.clock import Calendar
+from smartmeter.base.clock import DAY_S, Calendar
 from smartmeter.base.errors import StorageError
-from smartmeter.base.tasks import DAY_S
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.refusals import MAX_KINDS, Refusals

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.psem.codes import ResponseCode
-from smartmeter.base.tasks import DAY_S
+from smartmeter.base.clock import DAY_S
 from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.swarm import DAY_US
