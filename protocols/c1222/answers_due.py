@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from protocols.c1222.ap_title import Arcs
 from protocols.c1222.envelope import Apdu
 from protocols.c1222.security import CLEAR
 
-_Title = tuple[int, ...]
 T = TypeVar("T")
 #: What an answer says of its request: the absolute title and the invocation id of who asked.
-Key = tuple[_Title, int]
+Key = tuple[Arcs, int]
 _Name = tuple[Key, Hashable]
 #: Paths that wait for one answer: a node may ask again on a new connection, and anybody
 #: may write another's title and id into a request.
@@ -200,7 +200,7 @@ class AnswersDue:
             if len(self._answered) > MAX_ANSWERED:
                 self._answered.popitem(last=False)
 
-    def asking(self, title: _Title, path: Hashable) -> list[Hashable]:
+    def asking(self, title: Arcs, path: Hashable) -> list[Hashable]:
         """Give the paths by which a title has asked what went by ``path``, for what has no A4."""
         came = (came for key, came in self._by_way.get(path, ()) if key[0] == title)
         return sorted(set(came), key=repr)

@@ -24,6 +24,9 @@ MAX_ARC_OCTETS = 10
 #: Titles that were read and are kept, so that they are not read again.
 TITLES_KEPT = 4096
 
+#: The arcs of an absolute title, by which what concerns a title is found.
+Arcs = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class ApTitle:

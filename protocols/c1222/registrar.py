@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from protocols.c1222.addressing import is_group
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, Arcs
 from protocols.c1222.native_address import sends_datagrams
 from protocols.c1222.registration import (
     PERIOD_AS_YOU_LIKE_S,
@@ -24,7 +24,6 @@ from protocols.c1222.registration import (
 from protocols.machine import US_PER_S
 from protocols.psem.codes import ResponseCode
 
-_Title = tuple[int, ...]
 MAX_ENTRIES = 100_000
 #: Lapses of registrations that came anew since, beyond as many as there are entries.
 MAX_LAPSES_MORE = 1000
@@ -103,11 +102,11 @@ class Registrar:
         self._domain = domain
         self._own = (own,) if own is not None else ()
         self._settings = settings or RegistrarSettings()
-        self._entries: dict[_Title, Entry] = {}
-        self._serials: dict[_Title, ApTitle] = {}
-        self._hosts: dict[_Title, Entry] = {}
+        self._entries: dict[Arcs, Entry] = {}
+        self._serials: dict[Arcs, ApTitle] = {}
+        self._hosts: dict[Arcs, Entry] = {}
         #: When titles lapse, the first at its head; a title that came anew is in it twice.
-        self._lapses: list[tuple[int, _Title]] = []
+        self._lapses: list[tuple[int, Arcs]] = []
         self._next_arc = 1
         self._changes: list[Change] = []
 

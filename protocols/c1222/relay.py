@@ -15,7 +15,7 @@ from functools import partial
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
-from protocols.c1222.ap_title import ApTitle, absolute
+from protocols.c1222.ap_title import ApTitle, Arcs, absolute
 from protocols.c1222.builder import ALWAYS, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
@@ -44,8 +44,6 @@ from protocols.c1222.ways import RelayOwner, Ways
 from protocols.machine import US_PER_S, earliest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
-
-_Title = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Relay:
             node, registrar, self._ways, self.counts, self._learn_route, owner
         )
 
-    def routes(self) -> dict[_Title, Hashable]:
+    def routes(self) -> dict[Arcs, Hashable]:
         """Give the routes that were learned: title to path."""
         return self._ways.routes.paths()
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-_Title = tuple[int, ...]
+from protocols.c1222.ap_title import Arcs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Spoken:
     Whoever repeats a recorded message gets the answer that was given then, and nothing newer.
     """
 
-    host: _Title
+    host: Arcs
     stamp: bytes
     number: int
 
@@ -48,12 +48,12 @@ class RouteTable:
     def __init__(self, capacity: int, keep_us: int) -> None:
         self._capacity, self._keep_us = capacity, keep_us
         # All are kept equally long and are put in behind the others: the first lapses first.
-        self._routes: OrderedDict[_Title, Route] = OrderedDict()
-        self._by_path: dict[Hashable, set[_Title]] = {}
+        self._routes: OrderedDict[Arcs, Route] = OrderedDict()
+        self._by_path: dict[Hashable, set[Arcs]] = {}
 
     def learn(
         self,
-        title: _Title,
+        title: Arcs,
         path: Hashable,
         now_us: int,
         proven: bool = False,
@@ -76,13 +76,13 @@ class RouteTable:
         self._by_path.setdefault(path, set()).add(title)
         return True
 
-    def hear(self, title: _Title, path: Hashable, now_us: int) -> None:
+    def hear(self, title: Arcs, path: Hashable, now_us: int) -> None:
         """Enter a way that a title was only heard by, where none is known."""
         self.expire(now_us)
         if title not in self._routes:
             self.learn(title, path, now_us)
 
-    def way(self, title: _Title, now_us: int) -> Hashable | None:
+    def way(self, title: Arcs, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""
         for size in range(len(title), 0, -1):
             route = self._routes.get(title[:size])
@@ -90,12 +90,12 @@ class RouteTable:
                 return route.path
         return None
 
-    def below(self, prefix: _Title) -> set[Hashable]:
+    def below(self, prefix: Arcs) -> set[Hashable]:
         """Give the paths to all titles below one."""
         size = len(prefix)
         return {r.path for title, r in self._routes.items() if title[:size] == prefix}
 
-    def forget(self, title: _Title) -> None:
+    def forget(self, title: Arcs) -> None:
         """Forget the way to a title, if there is one."""
         route = self._routes.pop(title, None)
         if route is None:
@@ -119,6 +119,6 @@ class RouteTable:
         """Give when the next way lapses."""
         return next(iter(self._routes.values())).due_us if self._routes else None
 
-    def paths(self) -> dict[_Title, Hashable]:
+    def paths(self) -> dict[Arcs, Hashable]:
         """Give the path to each title."""
         return {title: route.path for title, route in self._routes.items()}

@@ -12,10 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, Arcs
 from protocols.c1222.routes import RouteTable
 
-_Title = tuple[int, ...]
 #: Titles above that are remembered: masters, hosts, the next relay.
 MAX_ABOVE = 1024
 #: Relays below that are remembered, and those that are asked for one node.
@@ -37,7 +36,7 @@ class RelayOwner:
     """
 
     way_to: Callable[[ApTitle], Hashable | None] = lambda title: None
-    members: Callable[[_Title], set[Hashable]] = lambda prefix: set()
+    members: Callable[[Arcs], set[Hashable]] = lambda prefix: set()
     seek: Callable[[ApTitle], bool] = lambda title: False
     call: Callable[[ApTitle], bool] = lambda title: False
     moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, Arcs
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import Joiner, SegmentRefused
@@ -20,7 +20,6 @@ from smartmeter.cli.frame_error import FrameError
 
 #: Requests whose answers may still come, and sessions.
 MAX_OPEN = 65_536
-_Title = tuple[int, ...]
 #: What is wrong with an answer that is covered by the key id and IV of its request.
 _COVERED_OTHERWISE = ("security-element-missing", "mac-mismatch")
 
@@ -40,9 +39,9 @@ class CapturedTalk:
         self._context = context
         #: What was asked, by the titles of who asked and was asked, and the invocation id.  In
         #: sessions a host counts from 0 with each node; a group is answered by others' titles.
-        self._asked: OrderedDict[tuple[_Title, _Title | None, int], _Asked] = OrderedDict()
+        self._asked: OrderedDict[tuple[Arcs, Arcs | None, int], _Asked] = OrderedDict()
         #: Key id and IV of the newest logon between two titles.
-        self._sessions: OrderedDict[frozenset[_Title], tuple[int, bytes]] = OrderedDict()
+        self._sessions: OrderedDict[frozenset[Arcs], tuple[int, bytes]] = OrderedDict()
         self._joiner = Joiner(MAX_APDU_OCTETS)
 
     def shown(self, octets: bytes, utc_us: int) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class CapturedTalk:
         by, to = self._based(apdu.calling), self._based(apdu.called)
         return self._asked.get((to, by, answers)) or self._asked.get((to, None, answers))
 
-    def _ask(self, decoded: dict[str, Any], pair: frozenset[_Title]) -> None:
+    def _ask(self, decoded: dict[str, Any], pair: frozenset[Arcs]) -> None:
         services = [one.get("service", "") for one in decoded.get("services", [])]
         security = (decoded["key_id"], bytes.fromhex(decoded["iv"])) if "iv" in decoded else None
         by, to = self._ends(decoded)
@@ -101,13 +100,13 @@ class CapturedTalk:
         while len(self._sessions) > MAX_OPEN:
             self._sessions.popitem(last=False)
 
-    def _ends(self, decoded: dict[str, Any]) -> tuple[_Title, _Title]:
+    def _ends(self, decoded: dict[str, Any]) -> tuple[Arcs, Arcs]:
         """Give calling and called title (none: empty) in one form, whichever they came in."""
         texts = (decoded.get("calling_ap_title"), decoded.get("called_ap_title"))
         by, to = (self._based(ApTitle.parse(one) if one is not None else None) for one in texts)
         return by, to
 
-    def _based(self, title: ApTitle | None) -> _Title:
+    def _based(self, title: ApTitle | None) -> Arcs:
         return title.based(self._context.base) if title is not None else ()
 
     def _whole(self, apdu: Apdu, utc_us: int) -> bytes | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, Arcs
 from protocols.c1222.security import EaxPrime
 from smartmeter.base.file import read_text
 
@@ -17,7 +17,6 @@ from smartmeter.base.file import read_text
 KEYS_VARIABLE = "SMARTMETER_C1222_KEYS"
 MAX_KEY_FILE_OCTETS = 1 << 24
 _SHIPMENT = "esn,title,key"
-_Title = tuple[int, ...]
 
 
 @dataclass
@@ -25,9 +24,9 @@ class KnownKeys:
     """Keys by id, as many under one as were given, and the keys 0 of nodes by absolute title."""
 
     by_id: dict[int, list[EaxPrime]] = field(default_factory=dict)
-    by_title: dict[_Title, EaxPrime] = field(default_factory=dict)
+    by_title: dict[Arcs, EaxPrime] = field(default_factory=dict)
 
-    def attempts(self, titles: Set[_Title]) -> Iterator[dict[int, EaxPrime]]:
+    def attempts(self, titles: Set[Arcs]) -> Iterator[dict[int, EaxPrime]]:
         """Give the keys to open a message between titles with, one under each id at a time.
 
         Nodes may have different keys under one id; the last given comes first.
