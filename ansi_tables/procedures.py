@@ -23,7 +23,8 @@ from ansi_tables.layout import Layout
 from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 
 _SELECTOR_SHIFT = 12
-_INITIATE, _RESPONSE = 7, 8
+#: The tables that a procedure is asked for in, which is never read, and answered in.
+INITIATE, RESPONSE = 7, 8
 
 
 class ResultCode(IntEnum):
@@ -137,16 +138,16 @@ def procedure_asked(initiate: bytes, order: Literal["little", "big"]) -> int:
 
 def encode_initiate(call: Initiate, ctx: Context) -> bytes:
     """Give the image of ST-07; TableValueError for parameters that do not fit."""
-    octets = _head(_INITIATE, call, ctx)
-    layout = _layout(call, ctx, _INITIATE)
+    octets = _head(INITIATE, call, ctx)
+    layout = _layout(call, ctx, INITIATE)
     return octets + (_octets(call.parameters) if layout is None else layout.encode(call.parameters))
 
 
 def decode_initiate(image: bytes, ctx: Context) -> Initiate:
     """Read ST-07; TableError when it does not hold its procedure's parameters exactly."""
-    number, manufacturer, selector = _read_head(_INITIATE, image, 3, ctx)
+    number, manufacturer, selector = _read_head(INITIATE, image, 3, ctx)
     call = Initiate(number, image[2], image[3:], manufacturer, selector)
-    layout = _layout(call, ctx, _INITIATE)
+    layout = _layout(call, ctx, INITIATE)
     if layout is None:
         return call
     parameters, surplus = _parameters(layout, call.parameters)
@@ -171,20 +172,20 @@ def _parameters(layout: Layout, octets: bytes) -> tuple[Any, bytes]:
 
 def encode_response(outcome: Outcome, ctx: Context) -> bytes:
     """Give the image of ST-08; TableValueError for a result that does not fit."""
-    octets = _head(_RESPONSE, outcome, ctx) + bytes([outcome.result_code])
+    octets = _head(RESPONSE, outcome, ctx) + bytes([outcome.result_code])
     known = isinstance(outcome.result, Mapping)
-    layout = _layout(outcome, ctx, _RESPONSE) if known else None
+    layout = _layout(outcome, ctx, RESPONSE) if known else None
     result = _octets(outcome.result) if layout is None else layout.encode(outcome.result)
     return octets + result + outcome.trailing
 
 
 def decode_response(image: bytes, ctx: Context) -> Outcome:
     """Read ST-08.  A result that is not there, as after a refusal, is octets."""
-    number, manufacturer, selector = _read_head(_RESPONSE, image, 4, ctx)
+    number, manufacturer, selector = _read_head(RESPONSE, image, 4, ctx)
     rest = image[4:]
     outcome = Outcome(number, image[2], image[3], rest, manufacturer, selector)
     try:
-        layout = _layout(outcome, ctx, _RESPONSE) if outcome.completed else None
+        layout = _layout(outcome, ctx, RESPONSE) if outcome.completed else None
         if layout is None:
             return outcome
         result, trailing = layout.decode_with_trailing(rest)
@@ -230,7 +231,7 @@ def _layout(call: Initiate | Outcome, ctx: Context, table: int) -> Layout | None
     known = procedure(call.number, call.manufacturer)
     if known is None:
         return None
-    build = known.parameters if table == _INITIATE else known.result
+    build = known.parameters if table == INITIATE else known.result
     try:
         return Layout(table, known.name, build(ctx))
     except TableError as error:

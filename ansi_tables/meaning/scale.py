@@ -8,15 +8,13 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TypeAlias
 
-from ansi_tables.numbers import RawNumber
+from ansi_tables.numbers import MAX_EXPONENT, RawNumber
 
 #: What a table's number decodes to; ``float`` only where ST-00 declares FLOAT32 or FLOAT64.
 Raw: TypeAlias = int | Decimal | float | RawNumber
 #: An exact value: Decimal, or Fraction where the scale itself is no finite decimal.
 Exact: TypeAlias = Decimal | Fraction
 
-#: A number with more digits before or after the point is none: FLOAT64 ends at 10**308.
-MAX_EXPONENT = 400
 #: Wide enough for any FLOAT64 times constants; a result that were not exact would raise.
 _EXACT = Context(prec=4000, traps=[Inexact])
 

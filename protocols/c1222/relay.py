@@ -30,6 +30,7 @@ from protocols.c1222.in_clear import (
     traced,
 )
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.passages import Passages
 from protocols.c1222.reception import IDENTIFY, may_answer
 from protocols.c1222.registrar import Change, Registrar
@@ -60,7 +61,7 @@ class RelaySettings:
     max_routes: int = 100_000
     #: Groups' messages in that time; each may cost a message and an answer for every node.
     max_groups: int = 32
-    max_apdu_octets: int = 32_767
+    max_apdu_octets: int = MAX_APDU_OCTETS
 
 
 class Relay:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ansi_tables import TableError, definition, name_of
+from ansi_tables.procedures import INITIATE
 from protocols.errors import ProtocolError, ServiceRefused
 from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
@@ -23,7 +24,6 @@ from smartmeter.cli.tables import table_number
 MAX_FILE_OCTETS = 1 << 24
 #: Security tables: a mistake locks people out, so the serial number is asked for.
 GRAVE_TABLES = frozenset((42, 43, 44, 45))
-PROCEDURE_INITIATE = 7
 #: Octets of a table that one line shows.
 SHOWN_OCTETS = 48
 
@@ -57,7 +57,7 @@ def command(
     PORT is what ``smartmeter read`` takes, c1222://HOST[:PORT]/APTITLE too.
     """
     number = table_number(table)
-    if number == PROCEDURE_INITIATE:
+    if number == INITIATE:
         raise click.UsageError("ST-07 starts procedures: use smartmeter procedure")
     if [hex_octets, file_name, members or None].count(None) != 2:
         raise click.UsageError("give one of HEX, --file FILE and --set PATH=VALUE")

@@ -12,6 +12,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import KeyRing, NoKeys, SecurityState
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.relay import Relay, RelaySettings
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
@@ -33,7 +34,6 @@ from smartmeter.comms.tls_renewal import ClientTls, keep_renewed
 from smartmeter.comms.udp import UdpBearer
 from smartmeter.comms.way_finder import WayFinder, place_of
 
-MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
 RECONNECT_S = 1.0
 #: Nodes that are let go in one tick when the way up is another one: they come again.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import string
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,13 +28,12 @@ from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.base.file import read_file, read_text, write_new
 from smartmeter.comms.bearers import check_address
 from smartmeter.gateway.finding import without_port
-from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
+from smartmeter.ssi.factory import ALPHABET, MAX_ESN, Factory, TmsAddress, relative_title
 
 SETTINGS = "gateway.toml"
 #: Of a shipment file or key that an init has left.
 MAX_LEFT_OCTETS = 1 << 20
 LOOKED_AT = (0, 1, 3, 5, 52)
-_ALPHABET = string.digits + string.ascii_uppercase
 USER = b"SSI"
 
 
@@ -102,7 +100,7 @@ def _is_lacking(number: int, images: dict[int, bytes]) -> bool:
 
 def module_name(serial: str) -> str:
     """Make an ESN of a meter's serial number: digits and capitals, the last 16."""
-    return "".join(c for c in serial.upper() if c in _ALPHABET)[-MAX_ESN:]
+    return "".join(c for c in serial.upper() if c in ALPHABET)[-MAX_ESN:]
 
 
 def check_options(folder: Path, esn: str, tms: str | None) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 
 from ansi_tables import Context, Record, TableError, layout_for
 from ansi_tables.ids import MANUFACTURER_BIT, NAME_MASK, NUMBER_MASK, PROCEDURE_BIT
+from protocols.psem.codec import PASSWORD_OCTETS
 
 #: Tables that anyone may read, with those that are needed to understand them.
 PUBLIC_TABLES = frozenset((0, 1, 2, 3, 5, 8, 11, 12, 16, 21, 22, 23, 27, 28, 51, 52, 55))
@@ -34,7 +35,6 @@ SECRET_TABLES = frozenset((42, 45, 46))
 PASSWORDS, DEFAULTS, RULES = 42, 43, 44
 #: The procedure that takes a password: anyone may run it.
 LOG_IN = 18
-PASSWORD_OCTETS = 20
 FREE_FAILURES = 5
 FIRST_DELAY_US = 10_000_000
 MAX_DELAY_US = 3600_000_000

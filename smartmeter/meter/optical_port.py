@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ansi_tables import TableError
 from ansi_tables.partial import part_of
+from ansi_tables.procedures import INITIATE
 from protocols.c1218.server import Refused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import DefaultRead, OffsetRead, OffsetWrite, Request
@@ -15,8 +16,6 @@ from smartmeter.meter.procedures import INITIATE_OCTETS
 if TYPE_CHECKING:
     from smartmeter.meter.meter import Meter
 
-#: The table that procedures are asked for in; it is never read.
-INITIATE = 7
 #: Candidates for the default read.
 REGISTERS, IDENTIFICATION = 23, 1
 #: Bits of ST-00.DATA_ACCESS_METHOD.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
 from ansi_tables.partial import part_of
-from ansi_tables.procedures import procedure_asked
+from ansi_tables.procedures import INITIATE, RESPONSE, procedure_asked
 from protocols.c1218.device import DeviceChoices
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS
@@ -37,8 +37,6 @@ from smartmeter.meter.twin_procedures import run_procedure
 
 if TYPE_CHECKING:
     from smartmeter.meter.living import RunningOn
-
-INITIATE, RESPONSE = 7, 8
 
 
 @dataclass

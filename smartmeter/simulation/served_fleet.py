@@ -20,6 +20,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, Envelope, build_apdu
 from protocols.c1222.envelope import Apdu, SegmentOutOfRange, decode_apdu
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.nvram import MemoryNvram, Nvram
@@ -43,7 +44,6 @@ from smartmeter.ssi.states import ErrorCode, StartCause
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import Template
 
-MAX_APDU_OCTETS = 32_767
 #: Between the first words of one meter and of the next.
 START_PAUSE_S = 0.01
 Memories = Callable[[str], tuple[Nvram, Nvram]]

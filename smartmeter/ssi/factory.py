@@ -17,7 +17,7 @@ FACTORY_PAGE = "factory"
 MAX_ESN = 16
 #: Arc below the C12.22 base under which the titles of modules stand.
 MODULES_ARC = 7
-_ALPHABET = string.digits + string.ascii_uppercase
+ALPHABET = string.digits + string.ascii_uppercase
 _GROUP = 5
 
 
@@ -54,7 +54,7 @@ class Factory:
     def check(self) -> Factory:
         """Refuse what no module may have; StorageError names it."""
         fault = ""
-        if not 0 < len(self.esn) <= MAX_ESN or not set(self.esn) <= set(_ALPHABET):
+        if not 0 < len(self.esn) <= MAX_ESN or not set(self.esn) <= set(ALPHABET):
             fault = f"ESN {self.esn!r:.80} is not 1..{MAX_ESN} digits and capital letters"
         elif len(self.key) != 16:
             fault = f"key of {len(self.key)} octets, must be 16"
@@ -97,7 +97,7 @@ def relative_title(esn: str) -> ApTitle:
         arc = 0
         for character in esn[at : at + _GROUP]:
             # 37 values a character, 0 being none: no two ESNs give one title.
-            arc = arc * 37 + _ALPHABET.index(character) + 1
+            arc = arc * 37 + ALPHABET.index(character) + 1
         arcs.append(arc)
     return ApTitle(tuple(arcs), True)
 

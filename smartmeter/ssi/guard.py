@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ansi_tables.procedures import procedure_asked
+from ansi_tables.procedures import INITIATE, procedure_asked
 from protocols.c1218.scripts import asked_by
 from protocols.c1218.steps import Script, Step, T
 from protocols.machine import Event
@@ -38,7 +38,6 @@ from protocols.psem.services import (
     Wait,
 )
 
-PROCEDURE_INITIATE = 7
 _HARMLESS = (
     *(Identify, Negotiate, Logon, Security, Logoff, Terminate, Wait),
     *(FullRead, IndexRead, DefaultRead, OffsetRead),
@@ -92,7 +91,7 @@ class Guard:
             return None
         if not isinstance(request, FullWrite | OffsetWrite | IndexWrite):
             return f"service {type(request).__name__}"
-        if request.table != PROCEDURE_INITIATE:
+        if request.table != INITIATE:
             allowed = self._permission.table(request.table)
             return None if allowed else f"write of table {request.table}"
         whole = isinstance(request, FullWrite) and len(request.data) >= 3

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.security import KEY_OCTETS
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
@@ -35,14 +36,11 @@ from smartmeter.tms.template import Template, make_template
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads
 
-DEFAULT_PORT = 1153
 TICK_S = 0.1
 #: What nobody foresaw may come with each look: it is looked into, and logged, no more often.
 EXPLAIN_AGAIN_US = 60_000_000
 #: SmartMeters whose keys are loaded at once while others report.
 LOADED_AT_ONCE = 5000
-#: Largest APDU that is taken.
-MAX_APDU_OCTETS = 32_767
 _LOG = logging.getLogger(__name__)
 
 

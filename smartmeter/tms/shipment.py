@@ -22,6 +22,8 @@ from smartmeter.tms.model import YIELDED, State
 COLUMNS, WAKE_COLUMN = ["esn", "title", "key", "model"], "wake"
 MAX_MODEL = 64
 MAX_ROWS = 1_000_000
+#: Of one that comes over the web page or the API.
+MAX_SHIPMENT_OCTETS = 8 << 20
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from smartmeter.tms.api.wrong_requests import Asked, add_refusals
 from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.fleet_upgrades import MAX_LIST
 from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import MAX_SHIPMENT_OCTETS
 from smartmeter.tms.store.places import MAX_SECOND
 
-MAX_SHIPMENT_OCTETS = 8 << 20
 #: How the OpenAPI document describes a body that is read here as it comes.
 CSV_BODY = {
     "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": True}

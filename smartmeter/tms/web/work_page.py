@@ -10,11 +10,11 @@ from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import MAX_SHIPMENT_OCTETS
 from smartmeter.tms.web.cancelling import can_be_cancelled, cancelling
 from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, live, table
 
 REFRESH_S = 1.5
-MAX_SHIPMENT_OCTETS = 8 << 20
 NOT_TAKEN = "The file was not taken: it must be one CSV file (.csv), of 8 MiB at most."
 CLOSE = (
     '<q-td :props="props"><q-btn v-if="!props.row.closed_by" dense no-caps outline size="sm"'

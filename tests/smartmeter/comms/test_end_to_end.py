@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.answered_calls import CallCarrier
 from smartmeter.comms.bearer import Bearer, BearerSettings, When
@@ -21,7 +22,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.tms.model import Kind
-from smartmeter.tms.server import MAX_APDU_OCTETS, TmsServer
+from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, NODE_NUMBER, Modems
