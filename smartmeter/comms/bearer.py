@@ -12,7 +12,7 @@ from smartmeter.base.address import host_port
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.tls import TlsFiles
-from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries, Way
+from smartmeter.comms.way import MAX_REPORT_OCTETS, Carries, Way
 
 #: The least that leaves room beside two long titles, and what a datagram may hold at most.
 MIN_SEGMENT_OCTETS, MAX_SEGMENT_OCTETS = 256, 32_767
@@ -37,7 +37,7 @@ class BearerSettings:
     name: str
     address: str
     cost: int = 0
-    max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+    max_apdu_octets: int = MAX_REPORT_OCTETS
     tls: TlsFiles = field(default_factory=TlsFiles)
     when: When = When.ALWAYS
     carries: Carries = Carries.ALL

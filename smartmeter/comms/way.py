@@ -7,7 +7,8 @@ from enum import Enum, IntEnum
 
 from protocols.c1222.registration import OVER_TCP, ConnectionType
 
-DEFAULT_MAX_APDU_OCTETS = 2048
+#: The largest APDU that a report makes; a bearer for less carries what is short.
+MAX_REPORT_OCTETS = 2048
 
 
 class Carries(Enum):
@@ -36,7 +37,7 @@ class Way:
 
     cost: int = 0
     carries: Carries = Carries.ALL
-    max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+    max_apdu_octets: int = MAX_REPORT_OCTETS
     answer_us: int = 0
     has_segments: bool = False
     connection_type: ConnectionType = OVER_TCP

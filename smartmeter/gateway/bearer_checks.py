@@ -15,7 +15,7 @@ from smartmeter.comms.bearers import bearer_tls
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
 from smartmeter.comms.sockets import check_listening
-from smartmeter.comms.way import Carries
+from smartmeter.comms.way import MAX_REPORT_OCTETS, Carries
 from smartmeter.gateway.finding import Finding
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 #: A certificate that is not wanted is refused behind TLS 1.3's handshake, after so long at most.
 REFUSAL_S = 1.0
-#: A usual report; a bearer for less carries what is short, and alarms.
-USUAL_APDU_OCTETS = 2048
 
 
 def check_bearer(bearer: BearerSettings, runs: bool = False) -> Iterator[Finding]:
@@ -141,7 +139,7 @@ def check_order(bearers: Sequence[BearerSettings]) -> Finding:
     told = []
     for one in sorted(bearers, key=lambda bearer: bearer.cost):
         what = "alarms" if one.carries is Carries.URGENT else "everything"
-        if one.max_apdu_octets < USUAL_APDU_OCTETS:
+        if one.max_apdu_octets < MAX_REPORT_OCTETS:
             what += f" up to {one.max_apdu_octets} octets"
         when = ", opened when something waits" if one.when is When.WANTED else ""
         told.append(f"{one.name} (cost {one.cost}) carries {what}{when}")

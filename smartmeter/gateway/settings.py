@@ -65,6 +65,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.psem.codec import PASSWORD_OCTETS, USER_OCTETS
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
@@ -80,7 +81,7 @@ from smartmeter.comms.bearer import (
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.mqtt_topics import check_node
 from smartmeter.comms.tls import TlsFiles
-from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
+from smartmeter.comms.way import MAX_REPORT_OCTETS, Carries
 from smartmeter.gateway.mains import check_sense
 from smartmeter.gateway.permissions import LocalPermission, read_permission
 from smartmeter.gateway.settings_file import MAX_OCTETS, Section, SettingsFile
@@ -250,7 +251,7 @@ def _bearer(number: int, host: Section) -> BearerSettings:
         f"tms{number}",
         address,
         host.number("cost", number, 0, 1 << 16),
-        host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
+        host.number("max_apdu", MAX_REPORT_OCTETS, MIN_APDU_OCTETS, MAX_APDU_OCTETS),
         host.tls_files(),
         When(host.choice("when", [one.value for one in When])),
         Carries(host.choice("carries", carries)),

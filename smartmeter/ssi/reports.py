@@ -20,15 +20,15 @@ from ansi_tables.ssi_layouts import (
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
+from smartmeter.comms.way import MAX_REPORT_OCTETS
 from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.outbox import CAPACITY, LOG_SET, Draft, IntervalRange
 from smartmeter.ssi.profile_reading import Interval, ProfileRead
 from smartmeter.ssi.upgrade import Upgrade
 
-#: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
-MAX_APDU_OCTETS = 2048
+#: What envelope, header table and MAC take of a report.
 OVERHEAD_OCTETS = 192
-ROOM_OCTETS = MAX_APDU_OCTETS - OVERHEAD_OCTETS
+ROOM_OCTETS = MAX_REPORT_OCTETS - OVERHEAD_OCTETS
 #: Octets of a write service around its data.
 _AROUND = 12
 NO_SCHEDULE = 255

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from protocols.psem.codes import NOT_NOW, ResponseCode, code_name
 from smartmeter.base.clock import US_PER_S
-from smartmeter.comms.way import Need, Way
+from smartmeter.comms.way import MAX_REPORT_OCTETS, Need, Way
 from smartmeter.ssi.bearers_up import BearersUp
 from smartmeter.ssi.outbox import Entry, Outbox
 from smartmeter.ssi.refusals import Refusals
-from smartmeter.ssi.reports import MAX_APDU_OCTETS
 
 OK = bytes([ResponseCode.ok])
 #: Refusals that are of the moment and not of the report.
@@ -116,7 +115,7 @@ class SendingOrder:
         0 when there is none.
         """
         sizes = self._outbox.sizes(only_urgent, self.refusals.passed_over)
-        needed = (min(size + ENVELOPE_OCTETS, MAX_APDU_OCTETS) for size in sizes)
+        needed = (min(size + ENVELOPE_OCTETS, MAX_REPORT_OCTETS) for size in sizes)
         return max((octets for octets in needed if octets <= most_octets), default=0)
 
     def refused(
@@ -149,4 +148,4 @@ def _room(way: Way) -> int | None:
     Reports were made to fit the usual limit.
     """
     most = way.max_apdu_octets
-    return None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
+    return None if most >= MAX_REPORT_OCTETS else most - ENVELOPE_OCTETS
