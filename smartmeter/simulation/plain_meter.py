@@ -221,21 +221,18 @@ class PlainMeter:
 
     def _drain(self, now_us: int) -> None:
         for event in self.server.events():
-            if isinstance(event, ResponseArrived) and event.transaction == (
-                self._register_transaction
-            ):
-                self._register_transaction = None
-                try:
-                    self.registrant.accepted(decode_registered(event.responses[0]), now_us)
-                except RemoteProtocolError:
-                    self.registrant.failed(now_us)
-                else:
-                    self.server.node.title = self.registrant.title
-            elif isinstance(event, TransactionFailed) and event.transaction == (
-                self._register_transaction
-            ):
-                self._register_transaction = None
+            if not isinstance(event, ResponseArrived | TransactionFailed):
+                continue
+            if event.transaction != self._register_transaction:
+                continue
+            self._register_transaction = None
+            responses = event.responses if isinstance(event, ResponseArrived) else ()
+            try:
+                self.registrant.accepted(decode_registered(b"".join(responses[:1])), now_us)
+            except RemoteProtocolError:
                 self.registrant.failed(now_us)
+            else:
+                self.server.node.title = self.registrant.title
 
     # Notifications.
 
