@@ -18,7 +18,7 @@ from ansi_tables.rendering import text_shown
 from protocols.c1218.grant import MIN_PACKET_OCTETS
 from protocols.c1218.scripts import LogonSettings, read_part, read_table
 from protocols.c1218.steps import ClientLimits, Script
-from protocols.c1218.transfer import check, read_block
+from protocols.c1218.transfer import SESSION_LOST, check, read_block
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
@@ -72,7 +72,7 @@ class Cloning:
     """
 
     #: Refusals that tell of a lost session, not of a table.
-    lost: tuple[ResponseCode, ...] = (ResponseCode.rno, ResponseCode.isss)
+    lost: tuple[ResponseCode, ...] = SESSION_LOST
 
     def __init__(
         self,
@@ -154,11 +154,10 @@ class Cloning:
         identification = check(identify, response).data
         if self._earlier is not None and identification != self._earlier.link.identification:
             raise self._another_meter("its identification differs")
-        refusals = dict(self.link.refusals)
+        self.link = replace(self.link, identification=identification)
         granted = yield Negotiate(LARGEST_PACKET, MOST_PACKETS)
         if not granted.ok or len(granted.data) < 3:
-            refusals["Negotiate"] = _code(granted)
-            self.link = replace(self.link, identification=identification, refusals=refusals)
+            self._refuses(Negotiate, _code(granted))
             return
         octets, packets = int.from_bytes(granted.data[:2], "big"), granted.data[2]
         if octets < MIN_PACKET_OCTETS or not packets:
@@ -168,22 +167,23 @@ class Cloning:
             bauds = yield from _granted_bauds()
         self.link = replace(
             self.link,
-            identification=identification,
             packet_octets=min(octets, LARGEST_PACKET),
             packets=packets,
             bauds=bauds,
-            refusals=refusals,
         )
+
+    def _refuses(self, service: type[Request], code: ResponseCode = ResponseCode.sns) -> None:
+        """Note that the meter lacks a service, and what it says to it."""
+        refusals = {**self.link.refusals, service.__name__: code}
+        self.link = replace(self.link, refusals=refusals)
 
     def _look_at_services(self) -> Script[None]:
         """Learn which services the meter lacks: a Wait of the default, and single octets read."""
-        refusals = dict(self.link.refusals)
         trials: tuple[Request, ...] = (Wait(6), OffsetRead(0, 0, 1), IndexRead(0, (0,), 1))
         for request in trials:
             response = yield request
             if response.code == ResponseCode.sns:
-                refusals[type(request).__name__] = ResponseCode.sns
-        self.link = replace(self.link, refusals=refusals)
+                self._refuses(type(request))
 
     def _read_first(self, limits: ClientLimits) -> Script[None]:
         """Read ST-00, which lists the others, and ST-01, which tells whose they are."""
@@ -240,8 +240,7 @@ class Cloning:
         security = Security(password)
         response = yield security
         if response.code == ResponseCode.sns:
-            refusals = {**self.link.refusals, "Security": ResponseCode.sns}
-            self.link = replace(self.link, refusals=refusals)
+            self._refuses(Security)
             return
         self.password_accepted = response.ok
         if not response.ok:
@@ -298,8 +297,7 @@ class Cloning:
             octets = yield from read_block(DefaultRead(), limits)
         except ServiceRefused as error:
             if error.code == ResponseCode.sns:
-                refusals = {**self.link.refusals, "DefaultRead": ResponseCode.sns}
-                self.link = replace(self.link, refusals=refusals)
+                self._refuses(DefaultRead)
             return
         except RemoteProtocolError:
             return  # which table it was cannot be told
