@@ -16,8 +16,6 @@ from typing import Any
 
 import click
 
-from ansi_tables import Snapshot, TableError
-from ansi_tables.rendering import text_shown
 from protocols.errors import PortError
 from protocols.transports.modem_port import call_name
 from protocols.transports.names import tcp_address
@@ -50,6 +48,7 @@ from smartmeter.conformance.report import (
 from smartmeter.conformance.runner import Plan, plan, run
 from smartmeter.conformance.settings import read_profile, read_waivers
 from smartmeter.conformance.verdicts import Deviation, NotApplicable, Result, Unreachable, Verdict
+from smartmeter.meter.cloning import identity_of
 from smartmeter.meter.sample import is_simulated, meter_named
 from smartmeter.version import VERSION
 
@@ -165,16 +164,11 @@ def _on_network(port: str, network: NetworkOptions, options: dict[str, Any]) -> 
         parse_name(port)
         return _say(network_run.plan_lines(checks))
     logon = environment_password(READER_VARIABLE), options["user_id"]
-    waivers, tell = _waivers(options), _teller(len(checks), options["verbose"])
     results: list[Result] = []
-
-    def told(result: Result) -> None:
-        results.append(result)
-        tell(result)
-
+    waivers, tell = _waivers(options), _teller(results, len(checks), options["verbose"])
     status = 1
     try:
-        network_run.run_on_network(port, checks, waivers, logon, network, told)
+        network_run.run_on_network(port, checks, waivers, logon, network, tell)
     finally:
         if results:
             device = {"title": str(parse_name(port).title)}
@@ -187,14 +181,8 @@ def _run(
 ) -> int:
     """Run the plan and write the reports; what was found is kept also when the port goes."""
     results: list[Result] = []
-    tell = _teller(len(chosen.checks), options["verbose"])
-
-    def told(result: Result) -> None:
-        results.append(result)
-        tell(result)
-
     try:
-        run(bench, chosen, told)
+        run(bench, chosen, _teller(results, len(chosen.checks), options["verbose"]))
         with suppress(Unreachable, PortError):
             bench.base()
     finally:
@@ -319,20 +307,17 @@ def _identity(bench: Bench) -> dict[str, str]:
     try:
         bench.best_session()
         bench.load((0, 1))
-        record = Snapshot(bench.tables)[1]
-    except (KeyError, TableError, Deviation, NotApplicable):
+    except (Deviation, NotApplicable):
         return {}
-    names = {"manufacturer": "MANUFACTURER", "model": "ED_MODEL", "serial": "MFG_SERIAL_NUMBER"}
-    return {key: text_shown(record[name]) for key, name in names.items()}
+    return identity_of(bench.tables)
 
 
-def _teller(total: int, verbose: bool) -> Callable[[Result], None]:
-    done = 0
+def _teller(results: list[Result], total: int, verbose: bool) -> Callable[[Result], None]:
+    """Give what tells of a result, and puts it to the others."""
 
     def tell(result: Result) -> None:
-        nonlocal done
-        done += 1
-        click.echo(f"{done:3d}/{total} {line_of(result)}")
+        results.append(result)
+        click.echo(f"{len(results):3d}/{total} {line_of(result)}")
         if result.verdict is Verdict.VIOLATION or (verbose and result.verdict.failed):
             for line in failure_lines(result):
                 click.echo(f"        {line}")
@@ -349,7 +334,7 @@ def _replay(
     seed = report.run.get("seed", 1)
     failed = sum(result.verdict.failed for result in report.results)
     again = replace(chosen, seed=seed)
-    results = replaying.replay(bench, report, again, _teller(failed, True))
+    results = replaying.replay(bench, report, again, _teller([], failed, True))
     if not results:
         click.echo(f"{file}: nothing failed there")
     status = _end(Report(tuple(results), device, {"seed": seed} | _how(port)), options)
