@@ -23,6 +23,7 @@ from smartmeter.meter.image import MeterImage
 from smartmeter.meter.load_profile import (
     CLOCK_BACKWARD,
     CLOCK_FORWARD,
+    DST_IN_FORCE,
     OVERFLOW,
     RANGES,
     SKIPPED,
@@ -140,7 +141,7 @@ class RunningOn:
             self._done_s = until_s - start_s
             if self._profile is not None:
                 self._profile.energy.add(power, reactive, until_s - at_s)
-                if until_s % self._profile.interval_s == 0:
+                if self._profile.ends_at(until_s):
                     self._profile.close(self._energy)
 
     def _registers(self) -> bytes:
@@ -207,6 +208,14 @@ class _Profile:
         newest = self._data.LP_DATA_SET1[self._status.LP_STATUS_SET1.LAST_BLOCK_ELEMENT]
         #: The readings of the image's newest block; what has flown since is added to them.
         self._readings = _copied(newest.END_READINGS)
+        #: What the common flags of all intervals say: the clock never changes over.
+        qualifier = snapshot[CLOCKS[0]].get("TIME_DATE_QUAL", {})
+        self._common = DST_IN_FORCE if qualifier.get("DST_FLAG") else 0
+        #: How far intervals end from multiples of their length, as the newest block did.
+        self._offset_s = 0
+        moment = getattr(newest.BLK_END_TIME, "value", None)
+        if isinstance(moment, datetime) and not moment.second:
+            self._offset_s = int(moment.replace(tzinfo=UTC).timestamp()) % interval_s
         self._own_pulses = bool(snapshot[61].LP_FLAGS.get("BLK_END_RD_INDICATOR_FLAG"))
         self._images: dict[int, bytes] = {}
         self.energy = Energy()
@@ -232,6 +241,10 @@ class _Profile:
         except (KeyError, AttributeError, TableError):
             return None
 
+    def ends_at(self, shown_s: int) -> bool:
+        """Tell whether an interval ends when the clock shows this."""
+        return (shown_s - self._offset_s) % self.interval_s == 0
+
     def close(self, flown: Energy) -> None:
         """Record the interval that has ended; ``flown`` is all since the image."""
         status = self._status.LP_STATUS_SET1
@@ -255,6 +268,7 @@ class _Profile:
         if "EXTENDED_INT_STATUS" in interval:
             status_octets = interval["EXTENDED_INT_STATUS"]
             interval["EXTENDED_INT_STATUS"] = [dict.fromkeys(part, 0) for part in status_octets]
+            interval["EXTENDED_INT_STATUS"][0]["HIGH_NIBBLE"] = self._common
         for number, channel in enumerate(self._channels):
             counts = self.energy.counts(channel.source, channel.factor) + self._carried[number]
             binary = isinstance(interval["INT_DATA"][number], float)
@@ -281,7 +295,8 @@ class _Profile:
         Forward, the running interval ends and the others are skipped.  Backward, the newest
         block ends.  What is left of a block is skipped, so that a reader may count back in it.
         """
-        passed = new_s // self.interval_s - old_s // self.interval_s
+        new, old = ((at_s - self._offset_s) // self.interval_s for at_s in (new_s, old_s))
+        passed = new - old
         if passed > 0:
             self.close(flown)
             passed -= 1
@@ -300,7 +315,7 @@ class _Profile:
         if isinstance(moment, datetime):
             block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
         if "EXTENDED_INT_STATUS" in interval:
-            nibbles = [common, *[SKIPPED] * len(self._channels), 0]
+            nibbles = [common | self._common, *[SKIPPED] * len(self._channels), 0]
             interval["EXTENDED_INT_STATUS"] = [
                 {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
                 for octet in range(len(interval["EXTENDED_INT_STATUS"]))
@@ -332,7 +347,12 @@ class _Profile:
         return bool(flags["BLOCK_INHIBIT_OVERFLOW_FLAG"])
 
     def _next_block(self, status: Any, flown: Energy) -> None:
-        status["LAST_BLOCK_ELEMENT"] = (status.LAST_BLOCK_ELEMENT + 1) % self._blocks
+        """Begin a block; where the oldest is the first element, all others move to make room."""
+        element = status.LAST_BLOCK_ELEMENT + 1
+        if element == self._blocks and not status.LP_SET_STATUS_FLAGS.LIST_TYPE:
+            element -= 1
+            self._data.LP_DATA_SET1.append(self._data.LP_DATA_SET1.pop(0))
+        status["LAST_BLOCK_ELEMENT"] = element % self._blocks
         status["LAST_BLOCK_SEQ_NBR"] = (status.LAST_BLOCK_SEQ_NBR + 1) % (1 << 32)
         status["NBR_VALID_BLOCKS"] = min(status.NBR_VALID_BLOCKS + 1, self._blocks)
         status["NBR_UNREAD_BLOCKS"] = min(status.NBR_UNREAD_BLOCKS + 1, self._blocks)

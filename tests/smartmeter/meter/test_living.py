@@ -1,7 +1,8 @@
 """An image runs on: clock, registers and load profile go together."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -9,10 +10,12 @@ from ansi_tables import Snapshot
 from ansi_tables.meaning.load_profile import IntervalStatus, load_profile
 from protocols.c1218.scripts import LogonSettings
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
-from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profile import ListStyle, with_interval
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.sample import measured_meter
 from tests.smartmeter.meter import sessions
@@ -67,6 +70,51 @@ def test_the_profile_records_what_the_registers_count() -> None:
     last = next(r for r in after(image, PASSED_US).registers() if r.direction == "delivered")
     counted = last.value - first.value  # type: ignore[operator]
     assert abs(recorded - counted) <= 1, (recorded, counted)
+
+
+def test_intervals_are_recorded_in_the_daylight_saving_of_the_image() -> None:
+    kind = MeterSettings(profile=profile_named("residential-tou"))
+    july_us = int(datetime(2026, 7, 10, 16, tzinfo=UTC).timestamp()) * US_PER_S
+    image = MeterImage(tables_of(measured_meter(kind, july_us, 0)))
+    assert Snapshot(image.tables)[52].TIME_DATE_QUAL.DST_FLAG
+    ends = load_profile(after(image, PASSED_US)).ends_utc_s
+    assert ends[-1] == july_us // US_PER_S + HOURS * 3600
+    assert all(later - end == 900 for end, later in pairwise(ends))
+
+
+def tables_of(meter: Meter) -> dict[int, bytes]:
+    return {number: meter.table(number, 0) for number in meter.profile.used if number != 7}
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+@pytest.mark.parametrize("interval_min, zone_min", [(15, 0), (240, -330), (160, 345)])
+def test_blocks_and_intervals_are_those_of_the_original(
+    fifo: bool, interval_min: int, zone_min: int
+) -> None:
+    kind = with_interval(profile_named("residential-tou"), interval_min)
+    tables = {**kind.tables, 53: {**kind.tables[53], "TIME_ZONE_OFFSET": zone_min}}
+    lists = {"profile1": ListStyle(fifo=fifo)}
+    kind = replace(kind, clock=("GMT_FLAG",), lists=lists, tables=tables)
+    meter = Meter(MeterSettings(profile=kind), MemoryNvram(), Calendar(sessions.NOON_UTC_US, 1), 0)
+    meter.expire(passed_us := 9 * PASSED_US)
+    image = MeterImage({n: meter.table(n, passed_us) for n in kind.used if n != 7})
+    running = RunningOn(image, Calendar(sessions.NOON_UTC_US + passed_us, 1), 1, 0)
+    for minutes in (*range(10, 480, 30), 18_010):
+        later_us = minutes * 60 * US_PER_S
+        meter.expire(passed_us + later_us)
+        status = running.current(63, later_us)
+        assert status == meter.table(63, passed_us + later_us)
+        ends = [
+            [
+                block.BLK_END_TIME.value
+                for block in Snapshot({**image.tables, 64: octets})[64].LP_DATA_SET1
+            ]
+            for octets in (
+                running.current(64, later_us) or b"",
+                meter.table(64, passed_us + later_us),
+            )
+        ]
+        assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("profile", ["commercial", "bcd-1997"])
