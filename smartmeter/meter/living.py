@@ -70,7 +70,7 @@ class RunningOn:
 
     def current(self, table: int, now_us: int) -> bytes | None:
         """Give a table that moves as it is now, or None for one that does not."""
-        elapsed_s = max(0, (self._utc_us(now_us) - self._start_us) // US_PER_S)
+        elapsed_s = self._elapsed_s(now_us)
         try:
             if table in CLOCKS:
                 return self._clock_table(table, elapsed_s)
@@ -92,7 +92,7 @@ class RunningOn:
         shown = record.get("CLOCK_CALENDAR") if table == CLOCKS[0] else None
         moment = getattr(shown, "value", None)
         if isinstance(moment, datetime) and self._clock is not None:
-            elapsed_s = max(0, (self._utc_us(now_us) - self._start_us) // US_PER_S)
+            elapsed_s = self._elapsed_s(now_us)
             self._advance(elapsed_s)
             old_s, self._clock = self._start_s(), moment - timedelta(seconds=elapsed_s)
             if self._profile is not None:
@@ -100,6 +100,10 @@ class RunningOn:
                 self._profile.clock_set(old_s + elapsed_s, new_s, self._energy)
         if table == PROFILE_STATUS and self._profile is not None:
             self._profile.go_on_from(record)
+
+    def _elapsed_s(self, now_us: int) -> int:
+        """Give how long the image has run; below 0 where the calendar was set back further."""
+        return (self._utc_us(now_us) - self._start_us) // US_PER_S
 
     def _utc_us(self, now_us: int) -> int:
         utc_us = self._calendar.utc_us(now_us)

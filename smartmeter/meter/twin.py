@@ -103,9 +103,10 @@ class TwinDevice:
             raise Refused(self._image.locked[table])
         if table not in self.tables:
             raise Refused(self._image.refused.get(table, self._image.unlisted))
-        return self._current(table, now_us)
+        return self.current(table, now_us)
 
-    def _current(self, table: int, now_us: int) -> bytes:
+    def current(self, table: int, now_us: int) -> bytes:
+        """Give a table as it is now, whoever asks; KeyError for one that is not there."""
         if self._living is not None and table not in self.edited:
             running = self._living.current(table, now_us)
             if running is not None:
@@ -114,7 +115,7 @@ class TwinDevice:
 
     def present(self, now_us: int) -> Snapshot:
         """Give the tables as they are now."""
-        return Snapshot({table: self._current(table, now_us) for table in list(self.tables)})
+        return Snapshot({table: self.current(table, now_us) for table in list(self.tables)})
 
     def put(self, table: int, image: bytes, now_us: int) -> None:
         """Replace a table; one that runs goes on from there."""
@@ -143,9 +144,9 @@ class TwinDevice:
             if answer is not None:
                 self.tables[RESPONSE] = answer
             return
-        old = self.tables.get(table)
-        if old is None:
+        if table not in self.tables:
             raise Refused(ResponseCode.iar)
+        old = self.current(table, now_us)
         if offset is None:
             offset = 0
             if len(data) != len(old):

@@ -209,7 +209,7 @@ def _image(meter: Controlled, number: int, now_us: int) -> bytes:
     machine = meter.machine
     with suppress(KeyError):  # write-only, or not in the twin's image
         if isinstance(machine, Twin):
-            return machine.device.tables[number]
+            return machine.device.current(number, now_us)
         assert isinstance(machine, EditableMeter)
         if machine.has(number):
             return machine.table(number, now_us)

@@ -18,6 +18,7 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profile import ListStyle, with_interval
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.sample import measured_meter
+from smartmeter.meter.twin import TwinDevice, TwinPasswords
 from tests.smartmeter.meter import sessions
 
 HOURS = 30
@@ -259,6 +260,18 @@ def test_what_flowed_before_the_clock_was_set_forward_is_recorded() -> None:
     rows = list(load_profile(Snapshot(moved)))[len(before) :]
     ended, *others = [row.values[0] for row in rows]
     assert ended and others == [0] * 3
+
+
+def test_an_octet_that_is_written_does_not_set_the_clock_back() -> None:
+    general = Snapshot(cloned("residential").tables)
+    tables = general[0] | {"STD_TBLS_WRITE": general[0].STD_TBLS_WRITE | {52}}
+    image = MeterImage({**general.images, 0: general.layout(0).encode(tables)})
+    device = TwinDevice(image, TwinPasswords(), RunningOn(image, Calendar(0, 1), 1, 0))
+    device.security(b"master", 0)
+    before, hour_us = device.read(52, 0), 3600 * US_PER_S
+    device.write(52, len(before) - 1, before[-1:], hour_us)
+    shown = Snapshot({**image.tables, 52: device.read(52, hour_us)})[52].CLOCK_CALENDAR.value
+    assert shown == general[52].CLOCK_CALENDAR.value + timedelta(hours=1)
 
 
 def test_a_profile_whose_newest_block_is_none_stands_still() -> None:

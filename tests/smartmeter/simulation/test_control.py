@@ -1,16 +1,19 @@
 """Served meters are broken from outside, as a table of actions says."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from ansi_tables import Snapshot
 from protocols.c1218.client import Client
 from protocols.c1218.scripts import LogonSettings, open_session, read_table
 from protocols.errors import LinkError, ServiceRefused
-from smartmeter.base.clock import Calendar
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.cloning import CloneSettings
+from smartmeter.meter.living import RunningOn
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.twin import Twin, TwinPasswords
@@ -144,6 +147,24 @@ def test_a_clock_jumps_and_drifts() -> None:
     assert ask(control, "POST", "/meters/0/clock", offset_s=-90)["utc_s"] == before - 90
     ask(control, "POST", "/meters/0/clock", drift_ppm=100_000)
     assert control.handle("POST", "/meters/0/clock", None, 10_000_000)["utc_s"] == before - 90 + 11
+
+
+def test_a_twin_that_runs_on_is_seen_and_set_back_as_it_is_now() -> None:
+    calendar = Calendar(sessions.NOON_UTC_US, 1)
+    image = sessions.clone(sessions.original(), CloneSettings())
+    device = Twin(image, TwinPasswords(), RunningOn(image, calendar, 1, 0))
+    control = Control([Controlled(Breakable(device), "twin", calendar)])
+
+    def shown(now_us: int) -> datetime:
+        seen = control.handle("GET", "/meters/0/tables/52", None, now_us)["hex"]
+        found = Snapshot({**image.tables, 52: bytes.fromhex(seen)})[52].CLOCK_CALENDAR.value
+        assert isinstance(found, datetime)
+        return found
+
+    begun = shown(0)
+    assert shown(3600 * US_PER_S) == begun + timedelta(hours=1)
+    control.handle("POST", "/meters/0/clock", {"offset_s": -5000}, 3600 * US_PER_S)
+    assert shown(3600 * US_PER_S) == begun - timedelta(seconds=1400)
 
 
 def test_the_call_log_tells_what_was_asked_and_no_password() -> None:
