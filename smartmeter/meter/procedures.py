@@ -118,7 +118,7 @@ _Named = tuple[KeptList | Recorder, EventCode | None, EventCode | None]
 
 
 def _lists(meter: Meter, code: int) -> list[_Named] | None:
-    """Give the lists that a code names; None for no code."""
+    """Give the lists of the meter that a code names; None for a code that names none."""
     event_codes = EventCode.EVENT_LOG_CLEARED, EventCode.EVENT_LOG_POINTERS_UPDATED
     history_codes = EventCode.HISTORY_LOG_CLEARED, EventCode.HISTORY_LOG_POINTERS_UPDATED
     lists: dict[int, _Named] = {
@@ -127,7 +127,8 @@ def _lists(meter: Meter, code: int) -> list[_Named] | None:
         74: (meter.logs.history.list, *history_codes),
         76: (meter.logs.event.list, *event_codes),
     }
-    return [lists[table] for table in LIST_CODES.get(code, ()) if table in lists] or None
+    there = meter.program.formats.std_tbls_used & lists.keys()
+    return [lists[table] for table in LIST_CODES.get(code, ()) if table in there] or None
 
 
 def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:

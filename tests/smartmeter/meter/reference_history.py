@@ -209,15 +209,16 @@ class Pair:
         empties = chance.random() < 0.3
         given = {"TBL_LIST": code} | ({} if empties else {"ENTRIES_READ": count})
         number = 4 if empties else 5
-        answer = self.procedure(number, given)
-        if answer != 0:
-            assert answer in (None, 2)
+        answer, lists = self.procedure(number, given), self._lists(code)
+        if answer is None:
+            return
+        assert answer == (0 if lists else 2)
+        if not lists:
             return
         logs, now = self.reference.logs, self.reference.now
         octets = count.to_bytes(2, self.bench.meter.program.formats.data_order)
-        for name, found in self._lists(code):
-            if found is not None:
-                found.clear() if empties else found.acknowledge(count)
+        for name, found in lists:
+            found.clear() if empties else found.acknowledge(count)
             if name in ("event", "history"):
                 log = (18 if empties else 19) if name == "event" else (16 if empties else 17)
                 logs.note(log, now, b"" if empties else octets)
@@ -230,11 +231,12 @@ class Pair:
         reference = self.reference
         sets = {one.number: one.blocks for one in reference.profiles}
         found: list[tuple[str, Any]] = []
-        if code == 1:
-            found.append(("event", reference.logs.logs.get(76)))
-        if code in (8, 255):
-            found.append(("history", reference.logs.logs.get(74)))
-        if code in (2, 255):
+        used = self.bench.snapshot()[0].STD_TBLS_USED
+        if code == 1 and 76 in used:
+            found.append(("event", reference.logs.logs[76]))
+        if code in (8, 255) and 74 in used:
+            found.append(("history", reference.logs.logs[74]))
+        if code in (2, 255) and 26 in used:
             found.append(("self-reads", reference.self_reads))
         if code in (7, 255):
             found += [("set", blocks) for blocks in sets.values()]

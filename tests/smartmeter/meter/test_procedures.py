@@ -75,6 +75,14 @@ def test_the_log_names_the_procedure_that_ran_as_a_procedure_and_no_table() -> N
     assert done.details["PROCEDURE"].TBL_PROC_NBR == 11
 
 
+def test_a_list_that_the_meter_has_not_is_no_parameter() -> None:
+    bench = Bench()
+    assert 74 not in bench.snapshot()[0].STD_TBLS_USED
+    assert run(bench, 4, {"TBL_LIST": 8})[0] == 2
+    assert run(bench, 5, {"TBL_LIST": 8, "ENTRIES_READ": 1})[0] == 2
+    assert run(bench, 4, {"TBL_LIST": 255})[0] == 0  # of the others
+
+
 def test_lists_are_acknowledged_and_reset_by_their_codes() -> None:
     # Not over the first of a month, on which this meter reads itself.
     bench = Bench(TOU, epoch_us=EPOCH_US + 4 * 24 * HOUR_US)
