@@ -9,8 +9,9 @@ from protocols.c1222.access import Rights
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, ORDER, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.security import EaxPrime, canonified_cleartext
 from smartmeter.conformance.verdicts import Verdict
-from tests.protocols.c1222.conversation import READ_1, Tables, items, lock, request
+from tests.protocols.c1222.conversation import KEY, KEY_ID, READ_1, Tables, items, lock, request
 from tests.smartmeter.conformance.memory_node import NOTHING, OPEN, MemoryLine, found, results
 
 WRITE = 0x40
@@ -124,6 +125,43 @@ def other_id(octets: bytes) -> bytes:
     return octets[:at] + bytes([octets[at] ^ 1]) + octets[at + 1 :]
 
 
+def secured(services_of: Callable[[int, bytes], Elements | None]) -> Callable[[bytes], bytes]:
+    """Give a node that reads what was enciphered otherwise: services out of it, if it does."""
+
+    def asked(octets: bytes) -> bytes:
+        try:
+            apdu = decode_apdu(octets)
+            if apdu.key_id != KEY_ID or apdu.iv is None:
+                return octets
+            information = apdu.user_information
+            control, text, mac = information[0], information[1:-4], information[-4:]
+            text = EaxPrime(KEY).open(canonified_cleartext(apdu, KEY_ID, apdu.iv), text, mac)
+        except ApduRejected:
+            return octets
+        services = services_of(control, text)
+        if services is None:
+            return octets
+        return request(services, apdu.calling_invocation_id, lock(), calling=apdu.calling)
+
+    return asked
+
+
+def of_response_control_3(control: int, text: bytes) -> Elements | None:
+    return [text[1:]] if control & 3 == 3 else None
+
+
+def of_mode_3(control: int, text: bytes) -> Elements | None:
+    return [text[1:]] if control >> 2 & 3 == 3 else None
+
+
+def padding_too(control: int, text: bytes) -> Elements | None:
+    return [text[1:2], text[2:]] if text[2:] == bytes(3) else None
+
+
+def short_lengths_only(control: int, text: bytes) -> Elements | None:
+    return [b"\x6f"] if text[0] in (0x81, 0x82) else None
+
+
 def other_mac(octets: bytes) -> bytes:
     return octets[:-1] + bytes([octets[-1] ^ 1])
 
@@ -149,6 +187,10 @@ def other_mac(octets: bytes) -> bytes:
         ("C17", {"asked": one_for_another((b"\x20\0\0\0", b"\x20\2\x20\0")), "settings": OPEN}),
         ("C18", {"asked": one_for_another((b"\x81\1\x20", b"\x7f\1\x20")), "settings": OPEN}),
         ("C18", {"asked": one_for_another((b"\x82\0\1", b"\x7f\0\1")), "settings": OPEN}),
+        ("C15", {"asked": secured(of_response_control_3)}),
+        ("C15", {"asked": secured(of_mode_3)}),
+        ("C17", {"asked": secured(padding_too)}),
+        ("C18", {"asked": secured(short_lengths_only)}),
         ("C19", {"asked": relative_only}),
         ("C23", {"asked": relative_only_under_a_mac}),
         ("C25", {"asked": without_a_key, "settings": OPEN}),
