@@ -14,7 +14,7 @@ from protocols.transports.tunnels import AUTHENTICATION, packet_inside, packet_o
 MAX_FRAGMENTED = 256
 MAX_PACKET_OCTETS = 65_535
 MAX_TUNNELS = 8
-_SYN = 2
+_SYN, _RST = 2, 4
 #: Headers between IP and what it carries, by its version: hop-by-hop, routing, destination.
 _EXTENSIONS = {4: (AUTHENTICATION,), 6: (0, 43, 60, AUTHENTICATION)}
 _FRAGMENT = 44
@@ -190,7 +190,9 @@ def _segment(ip: _Ip, protocol: int, body: bytes) -> Segment:
         missing = max(0, size - len(body)) if size else None
         return Segment(here, there, False, body[8 : size or len(body)], missing=missing)
     sequence, begins = int.from_bytes(body[4:8], "big"), bool(body[13] & _SYN)
-    return Segment(here, there, True, body[4 * (body[12] >> 4) :], sequence, begins)
+    # What a reset carries says why, and is no part of the stream (RFC 1122 4.2.2.12).
+    payload = b"" if body[13] & _RST else body[4 * (body[12] >> 4) :]
+    return Segment(here, there, True, payload, sequence, begins)
 
 
 def _text(packed: bytes) -> str:

@@ -287,6 +287,8 @@ BAD = bytes.fromhex("6008a203800105be0100")
         ([tcp(A, 0, 2), tcp(A, 0, 2), tcp(B + C, 11)], [MESSAGE], 0),
         ([tcp(A, 0, 2), tcp(b"", 0, 2), tcp(MESSAGE, 1)], [MESSAGE], 0),
         ([tcp(b"", 0, 2), tcp(C, 21), tcp(b"", 0, 2), tcp(A, 1), tcp(B, 11)], [MESSAGE], 0),
+        # What a reset carries says why.
+        ([tcp(MESSAGE, 1), tcp(b"no more", 1 + SIZE, 4)], [MESSAGE], 0),
         ([tcp(A, 1), tcp(MESSAGE, 1000)], [A, MESSAGE], 0),
         ([tcp(C, 500), tcp(MESSAGE, 500 + len(C))], [MESSAGE], len(C)),
         ([tcp(C + MESSAGE, 500)], [], SIZE + len(C)),
