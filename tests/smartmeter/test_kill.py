@@ -20,6 +20,7 @@ import pytest
 from ansi_tables.snapshot import Snapshot
 from smartmeter.ssi.factory import relative_title
 from tests.ports import free_port
+from tests.smartmeter.cli.served import smartmeter
 from tests.waiting import wait_until
 
 pytest.importorskip("pty", reason="needs a pty")
@@ -78,14 +79,7 @@ def stored(database: Path) -> list[tuple[int, int, list[int]]]:
 def meters_own(link: Path | str) -> list[list[int]]:
     """Give the values of all intervals that the meter's ring holds, oldest first."""
     tables = (0, 61, 62, 63, 64)
-    done = subprocess.run(
-        [sys.executable, "-m", "smartmeter", "read", str(link), *map(str, tables), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    answer = json.loads(done.stdout)
+    answer = json.loads(smartmeter("read", str(link), *map(str, tables), "--json").stdout)
     snapshot = Snapshot({n: bytes.fromhex(answer[str(n)]["hex"]) for n in tables})
     status = snapshot[63].LP_STATUS_SET1
     assert status.LAST_BLOCK_SEQ_NBR < status.NBR_VALID_BLOCKS, "the ring has wrapped"

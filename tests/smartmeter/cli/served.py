@@ -31,6 +31,31 @@ def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]
         process.communicate(timeout=60)
 
 
+@contextmanager
+def running(
+    *arguments: str, **environment: str
+) -> Iterator[tuple[dict[str, str], "subprocess.Popen[str]"]]:
+    """Run a verb until the end; gives what it tells up to "ready", by first words, and it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    told: dict[str, str] = {}
+    try:
+        assert process.stdout is not None
+        while "ready" not in told:
+            line = process.stdout.readline()
+            assert line, arguments
+            told[line.split()[0]] = line.split()[1]
+        yield told, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def assert_one_clear_error(arguments: Sequence[str], status: int, words: str) -> None:
     """Run the command line, which is to end with this status and these words, and no traceback."""
     done = smartmeter(*arguments)

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 
 from click.testing import CliRunner
 
 from smartmeter.cli.doctor import command, look_at_clock, look_at_port
+from tests.smartmeter.cli.served import assert_one_clear_error, smartmeter
 
 
 def test_a_clock_of_1970_is_wrong_and_one_of_today_is_right() -> None:
@@ -21,12 +20,7 @@ def test_a_port_that_is_not_there_is_named_with_a_remedy() -> None:
 
 
 def test_the_verb_prints_json_and_its_status_says_whether_all_is_well() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "smartmeter", "doctor", "--json", os.devnull],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = smartmeter("doctor", "--json", os.devnull)
     findings = json.loads(done.stdout)
     assert {"smartmeter", "construct", "clock", os.devnull} <= {f["subject"] for f in findings}
     assert done.returncode == (0 if all(f["well"] for f in findings) else 1)
@@ -39,7 +33,4 @@ def test_options_of_a_line_are_refused_where_no_port_is_named() -> None:
 
 
 def test_wrong_use_is_one_line_and_status_2() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "smartmeter", "frobnicate"], capture_output=True, text=True
-    )
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert_one_clear_error(["frobnicate"], 2, "frobnicate")

@@ -1,19 +1,13 @@
 """Two gateways never work on one state file, or one database, whatever else their settings say."""
 
-import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from smartmeter.cli import group
-from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.cli.served import running, smartmeter
 from tests.smartmeter.test_kill import KEY
 
 pytest.importorskip("fcntl", reason="a system without such locks warns nobody")
@@ -30,31 +24,13 @@ def settings(folder: Path, name: str, data: str, state: str) -> Path:
     return file
 
 
-@contextmanager
-def running(file: Path) -> Iterator[None]:
-    """Run a gateway until it is told to stop, which it obeys from the moment it says ``ready``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smartmeter", *RUN, file],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "SMARTMETER_MODULE_KEY": KEY, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None and process.stdout.readline().startswith("ready")
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    assert process.returncode == 0
-
-
 def test_a_gateway_that_says_ready_can_be_told_to_stop_at_once(tmp_path: Path) -> None:
-    with running(settings(tmp_path, "a", "data", "state")):
+    with running(*RUN, str(settings(tmp_path, "a", "data", "state")), SMARTMETER_MODULE_KEY=KEY):
         pass
 
 
 def test_a_second_gateway_at_the_same_files_is_refused(tmp_path: Path) -> None:
-    with running(settings(tmp_path, "a", "data", "state")):
+    with running(*RUN, str(settings(tmp_path, "a", "data", "state")), SMARTMETER_MODULE_KEY=KEY):
         for name, data, state in (("b", "data", "other"), ("c", "more", "state")):
             file = settings(tmp_path, name, data, state)
             second = smartmeter(*RUN, str(file), SMARTMETER_MODULE_KEY=KEY)

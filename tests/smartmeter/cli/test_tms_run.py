@@ -1,8 +1,6 @@
 """``smartmeter tms run``: what it refuses, in one line with the place, and what its options do."""
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from smartmeter.cli import group
 from smartmeter.cli.state_folder import claim
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import Ring
-from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.cli.served import running, smartmeter
 
 
 def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -101,13 +99,8 @@ def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
     shipment.write_text(f"esn,title,key,model\nSM1,{title},{key.hex()},m\n")
     run = ("tms", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
     run += ("--web", "off", "--shipment", str(shipment), "--segment", str(most))
-    tms = subprocess.Popen(
-        [sys.executable, "-m", "smartmeter", *run], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert tms.stdout is not None
-        ready = next(line for line in tms.stdout if line.startswith("ready "))
-        port = int(ready.split()[1].rpartition(":")[2])
+    with running(*run) as (told, _):
+        port = int(told["ready"].rpartition(":")[2])
         node = Node(ApTitle.parse(title), Ring({0: EaxPrime(key)}), Calendar(wall_utc_us()))
         node.joins_segments = True
         node.request([bytes([IDENTIFY])] * 60, ApTitle.parse(".1"), "tms", 0, key_id=0)
@@ -124,6 +117,3 @@ def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
                 answers = [one for one in node.events() if isinstance(one, ResponseArrived)]
         assert len(answers[0].responses) == 60
         assert len(sizes) > 1 and max(sizes) <= most
-    finally:
-        tms.terminate()
-        tms.communicate(timeout=60)

@@ -33,6 +33,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.tms.test_server import Peer
 from tests.waiting import until
 
@@ -440,11 +441,6 @@ def test_wrong_use_is_told_with_the_remedy() -> None:
         (("--upstream", "tcp:h:1", "--title", "x"), "title"),
         (("--upstream", "tcp:h:1", "--listen", "x"), "HOST:PORT"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "smartmeter", "relay", "run", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = smartmeter("relay", "run", *arguments)
         assert done.returncode in (1, 2) and word in done.stderr, done.stderr
         assert "Traceback" not in done.stderr

@@ -1,13 +1,9 @@
 """Ten thousand connections to head-end and relay as processes: held in little memory, let go."""
 
-import contextlib
 import resource
 import select
-import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.cli.served import running
 from tests.waiting import wait_until
 
 CONNECTIONS = 10_000
@@ -27,26 +24,8 @@ SERVERS = {
 }
 
 
-@contextlib.contextmanager
-def server(kind: str, data: Path) -> Iterator[tuple[int, int]]:
-    """Run one; give its process and its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smartmeter", *SERVERS[kind], str(data), "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        yield process.pid, int(ready.split()[1].rpartition(":")[2])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-
-
-def resident_octets(process: int) -> int:
-    pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+def resident_octets(process: "subprocess.Popen[str]") -> int:
+    pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize()
 
 
@@ -73,7 +52,9 @@ def test_ten_thousand_connections_of_which_half_speak(kind: str, tmp_path: Path)
     title = ApTitle.parse(".1" if kind == "tms" else ".7.42")
     called = request([encode_request(Identify())], called=title)
     try:
-        with server(kind, tmp_path) as (process, port):
+        serve = (*SERVERS[kind], str(tmp_path), "--listen", "127.0.0.1:0")
+        with running(*serve) as (told, process):
+            port = int(told["ready"].rpartition(":")[2])
             before = resident_octets(process)
             clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
             speaking, silent = clients[::2], clients[1::2]

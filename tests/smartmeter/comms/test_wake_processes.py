@@ -1,19 +1,15 @@
 """WAKE between processes: TMS, relay, gateway and meter, and two modems at ptys."""
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
 from smartmeter.ssi.factory import relative_title
+from tests.smartmeter.cli.served import running
 from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, NODE_NUMBER, Modems
 from tests.waiting import wait_until
 
@@ -37,28 +33,6 @@ cost = 50
 """
 
 
-@contextmanager
-def verb(*arguments: str) -> Iterator[dict[str, str]]:
-    """Run a verb until the end; gives what its first lines tell, by their first words."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smartmeter", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, PASSWORD_VARIABLE: "a long password"},
-    )
-    told: dict[str, str] = {}
-    try:
-        assert process.stdout is not None
-        while "ready" not in told:
-            line = process.stdout.readline()
-            assert line, arguments
-            told[line.split()[0]] = line.split()[1]
-        yield told
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-
-
 @pytest.mark.night
 @pytest.mark.parametrize("by_relay", [False, True])
 def test_a_person_reads_a_meter_that_sleeps(
@@ -75,17 +49,18 @@ def test_a_person_reads_a_meter_that_sleeps(
         (tmp_path / name).chmod(0o600)
     bell = ("--sms", modems.of_head_end.name)
     with ExitStack() as stack:
-        meter = stack.enter_context(
-            verb("meter", "serve", "--tcp", "127.0.0.1:0", "--serial-number", ESN)
+        meter, _ = stack.enter_context(
+            running("meter", "serve", "--tcp", "127.0.0.1:0", "--serial-number", ESN)
         )
         options = ("--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--shipment", str(shipment))
-        tms = stack.enter_context(
-            verb("tms", "run", "--data", str(tmp_path / "tms"), *options, *bell * (not by_relay))
+        tms, _ = stack.enter_context(
+            running("tms", "run", "--data", str(tmp_path / "tms"), *options, *bell * (not by_relay))
         )
         address = tms["ready"]
         if by_relay:
             options = ("--listen", "127.0.0.1:0", "--upstream", address, "--wake", str(numbers))
-            address = stack.enter_context(verb("relay", "run", *options, *bell))["ready"]
+            relay, _ = stack.enter_context(running("relay", "run", *options, *bell))
+            address = relay["ready"]
         settings = tmp_path / "gateway.toml"
         settings.write_text(
             SETTINGS.format(
@@ -97,7 +72,7 @@ def test_a_person_reads_a_meter_that_sleeps(
                 modem=modems.of_node.name,
             )
         )
-        stack.enter_context(verb("gateway", "run", "--settings", str(settings)))
+        stack.enter_context(running("gateway", "run", "--settings", str(settings)))
         store = sqlite3.connect(f"file:{tmp_path}/tms/tms.sqlite3?mode=ro", uri=True)
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
         wait_until(lambda: store.execute(state).fetchone()[0] == 1)

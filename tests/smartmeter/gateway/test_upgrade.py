@@ -5,12 +5,9 @@ The images are wheels of this checkout; nothing comes over a network.
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +18,7 @@ import pytest
 from smartmeter.ssi.factory import relative_title
 from smartmeter.version import VERSION
 from tests.ports import free_port
+from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.gateway.wheels import ROOT, our_wheel, wheel_of
 from tests.smartmeter.test_kill import (
     ESN,
@@ -82,19 +80,8 @@ class Upgraded:
         wait_until_it_grows(self.database, 1)
 
     def cli(self, *arguments: str, status: int = 0) -> str:
-        environment = {
-            **os.environ,
-            "SMARTMETER_TMS_PASSWORD": PASSWORD,
-            "SMARTMETER_MODULE_KEY": KEY,
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "smartmeter", *arguments],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=300,
-            check=False,
-        )
+        keys = {"SMARTMETER_TMS_PASSWORD": PASSWORD, "SMARTMETER_MODULE_KEY": KEY}
+        done = smartmeter(*arguments, **keys)
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
 

@@ -1,9 +1,6 @@
 """Worlds in virtual time: sound for any seed, the same for the same seed, loud when not."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +21,9 @@ from smartmeter.simulation.fleet import (
 )
 from smartmeter.simulation.swarm import DAY_US, HOUR_US, SCRIPTED, Fault, Kind, swarm
 from smartmeter.ssi.outbox import Outbox
+from tests.smartmeter.cli.served import smartmeter
+
+A_DAY = ("fleet", "--meters", "1", "--days", "1")
 
 
 @pytest.mark.parametrize("seed", [1, 4])
@@ -84,14 +84,8 @@ def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: P
     traces, counts = [], []
     for number in ("1", "2"):
         file = tmp_path / number
-        command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "1", "--days", "1"]
-        done = subprocess.run(
-            [*command, "--seed", "7", "--json", "--trace", str(file)],
-            env={**os.environ, "PYTHONHASHSEED": number},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        options = ("--seed", "7", "--json", "--trace", str(file))
+        done = smartmeter(*A_DAY, *options, PYTHONHASHSEED=number)
         assert done.returncode == 0, done.stderr
         traces.append(file.read_bytes())
         counts.append(done.stdout)
@@ -106,8 +100,7 @@ def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: P
 def test_a_trace_that_cannot_be_written_is_one_line_with_its_name(
     name: str, status: int, remedy: str
 ) -> None:
-    command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "1", "--days", "1"]
-    done = subprocess.run([*command, "--trace", name], capture_output=True, text=True, timeout=300)
+    done = smartmeter(*A_DAY, "--trace", name)
     assert done.returncode == status and len(done.stderr.splitlines()) == 1
     assert f"--trace {name}: No " in done.stderr and remedy in done.stderr
 
