@@ -96,7 +96,9 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
         if other is not None:
             text = f"{one.address} of {one.esn} is the address of {other[0]}"
             raise sqlite3.IntegrityError(f"{text}, which has it until it is retired")
-        new += row is None
+        if row is None:  # one that was retired and removed is in service again
+            new += 1
+            connection.execute("DELETE FROM replacements WHERE old_esn=?", (one.esn,))
         connection.execute(
             "INSERT INTO meters (esn, title, model, state, state_since_s) VALUES (?,?,?,?,?)"
             " ON CONFLICT (esn) DO UPDATE SET title=excluded.title, model=excluded.model",

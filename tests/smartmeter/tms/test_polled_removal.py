@@ -68,6 +68,20 @@ async def test_a_removed_meter_is_not_known_any_more_and_its_history_is_kept(
         service.remove_polled("P2")
 
 
+async def test_a_meter_that_comes_again_measures_its_own_place_and_no_longer_one_that_it_left(
+    tms: TmsServer,
+) -> None:
+    service = Service(tms)
+    other = LIST.splitlines()[1].replace("P1", "P2").replace(":1,", ":2,")
+    await service.enter_polled(f"{LIST}{other}\n")
+    service.replace("P1", "P2", "ann")
+    service.remove_polled("P1")
+    await service.enter_polled(LIST)
+    assert service.meter("P1")["state"] == "polled" and service.meter("P1")["replaced_by"] == ""
+    service.replace("P2", "P1", "ann")
+    assert [one["esn"] for one in service.meter("P1")["place"]] == ["P1", "P2"], "no circle"
+
+
 async def test_the_command_line_lists_adds_and_removes_by_rest(
     tms: TmsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
