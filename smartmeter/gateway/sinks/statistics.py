@@ -81,13 +81,14 @@ class Statistics:
             if not begun["sent"]:
                 first_s = 0
         entries = hourly_statistics(rows, before)
-        sent = len({hour_s for hour_s, _ in rows if hour_s < first_s})
+        sent = sorted({hour_s for hour_s, _ in rows if hour_s < first_s})
         if sent:
-            had_wh = await self._link.sum_before(metadata["statistic_id"], first_s)
-            if had_wh != entries[sent - 1]["sum"]:
+            # The hour itself: before it there may be none, or the same sum where nothing was used.
+            had_wh, _ = await self._link.sum_at_end(metadata["statistic_id"], sent[-1], sent[-1])
+            if had_wh != entries[len(sent) - 1]["sum"]:
                 await self._send(energy, 0, lost=True)
                 return
-        await self._link.import_statistics(metadata, entries[sent:])
+        await self._link.import_statistics(metadata, entries[len(sent) :])
         if not begun["sent"]:
             readings.move(_place(energy), begun | {"sent": 1})
         # From the hour before the last one on: what was sent before the last is looked at next.

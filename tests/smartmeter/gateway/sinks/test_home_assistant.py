@@ -331,6 +331,27 @@ async def test_hours_that_home_assistant_has_lost_are_sent_again(
     server.close()
 
 
+@pytest.mark.parametrize("hours_left", [0, 9])
+async def test_hours_without_energy_that_home_assistant_has_lost_are_sent_again(
+    tmp_path: Path, hours_left: int
+) -> None:
+    """Where nothing is fed in, what it lost has the sum of what it kept."""
+    home = Home()
+    server = await home_server(home)
+    readings = begun(tmp_path)
+    statistics = Statistics(StatisticsLink(settings(server)), readings)
+    for number, piece in enumerate((range(40), range(40, 44)), 2):
+        for held in home.statistics.values():
+            for hour in sorted(held)[hours_left:]:
+                del held[hour]
+        readings.keep(ESN, 1, [(number, profile(number, piece.start, [[10, 0]] * len(piece)))])
+        await statistics.step()
+    hours = sorted(home.statistics["smartmeter:meter_sm000001_received"])
+    assert hours == [f"2026-01-01T{n:02}:00:00+00:00" for n in range(11)]
+    readings.close()
+    server.close()
+
+
 async def test_a_database_that_is_new_begins_without_a_step_for_hours_that_are_gone(
     tmp_path: Path,
 ) -> None:
