@@ -103,7 +103,8 @@ class StatisticsLink:
             raise SinkRefused(f"Home Assistant at {url} does not answer") from None
         except (OSError, ValueError, WebSocketException) as error:
             # Without words where who speaks no TLS has ended it within the handshake.
-            told = system_words(error) or "ends the connection: is TLS spoken there?"
+            unsaid = "ends the connection: is TLS spoken there?"
+            told = system_words(error) if str(error) else unsaid
             raise SinkRefused(f"Home Assistant: {told}") from None
 
     async def try_token(self) -> None:
