@@ -1,10 +1,11 @@
 """The module's clock: set from the meter's, checked in three bands, and judged by the TMS's.
 
 Up to CLOCK_SILENT_S apart the module follows the meter and says nothing; up to
-CLOCK_REFUSE_S it follows and says so; beyond, it refuses to follow (error 6)
-until the two agree again or someone sets one of them.  What the meter shows is held
-against the time at which it was read, which lies between request and answer: where the
-answer was lost and sent again, or the session was long in ending, now is seconds later.
+CLOCK_REFUSE_S it follows and says so; beyond, or when the meter has lost its time,
+it refuses to follow (error 6) until the two agree again or someone sets one of them.
+What the meter shows is held against the time at which it was read, which lies between
+request and answer: where the answer was lost and sent again, or the session was long in
+ending, now is seconds later.
 
 A module that starts has no time but the meter's, which may be wrong by years.
 Each registration is answered with the TMS's own time, in a stamp that only who
@@ -50,6 +51,8 @@ class ClockCheck:
         self.moved_s = 0
         #: The module has no time but the meter's own: that the two agree says nothing.
         self._copied = False
+        #: The meter had no time when it was asked last.
+        self._is_lost = False
         self._doubt_since_us: int | None = None
 
     def configure(self, general: Mapping[str, int]) -> None:
@@ -97,19 +100,17 @@ class ClockCheck:
             self.renew_stamps = True
             self.compare(meter_s, Exchanged(now_us, now_us), now_us)
             self._reporter.keep()
-        elif not self.ahead_s:  # so is the meter's, which the module follows
+        elif not self.ahead_s and not self._is_lost:  # so is the meter's, which the module follows
             self._agreed()
 
     def compare(self, meter_s: int, last: Exchanged, now_us: int) -> None:
         """Compare the clocks as at ``last``: follow the meter silently, flag it, or refuse."""
+        self._is_lost = False
         offset_us = self._offset_us(meter_s, last)
         offset_s = self.offset_s = -(-offset_us // US_PER_S)
         if abs(offset_s) > self._refuse_s:
             self.ahead_s, self._copied = offset_s, False
-            self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
-            if not self._memory.clock_refused:
-                self._memory.clock_refused = True
-                self._raise("the clocks differ too much", offset_s, now_us)
+            self._refuse("the clocks differ too much", offset_s, now_us)
             return
         self._reporter.life.clear(ErrorCode.CLOCK_OFF)
         if not self._copied:
@@ -120,6 +121,18 @@ class ClockCheck:
         if offset_us:
             self.renew_stamps = self.renew_stamps or offset_us < 0
             self._set(self._own_us(now_us) + offset_us, now_us)
+
+    def lost(self, now_us: int) -> None:
+        """The meter does not know what time it is: the module goes on by its own clock."""
+        self._is_lost = True
+        self._refuse("the meter's clock is not set", 0, now_us)
+
+    def _refuse(self, text: str, offset_s: int, now_us: int) -> None:
+        """Do not follow the meter; that is told once, until the trouble is over."""
+        self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
+        if not self._memory.clock_refused:
+            self._memory.clock_refused = True
+            self._raise(text, offset_s, now_us)
 
     def _agreed(self) -> None:
         """The trouble is over: the next one is told, also by a module that starts with it."""

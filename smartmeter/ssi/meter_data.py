@@ -121,3 +121,11 @@ def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
     if not 0 < second < LATEST_CLOCK_S:
         raise ClockNotSet("the meter's clock is not set")
     return second
+
+
+def look_at_clock(meter: MeterContext, limits: ClientLimits) -> Script[int | None]:
+    """Read the meter's clock as UTC seconds; None when nobody has set it."""
+    try:
+        return (yield from read_clock(meter, limits))
+    except ClockNotSet:
+        return None

@@ -16,7 +16,7 @@ from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
 from smartmeter.ssi.memory import OF_ONE_METER, Memory
-from smartmeter.ssi.meter_data import MeterContext, read_clock
+from smartmeter.ssi.meter_data import MeterContext, look_at_clock
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, ring_shapes
@@ -183,7 +183,7 @@ class TaskRunner:
                 self._memory.resets.self_read_s = utc_s
                 return partial(self.self_reads.script, meter, run.due_s)
             case Task.CLOCK_CHECK:
-                return partial(read_clock, meter)
+                return partial(look_at_clock, meter)
             case Task.FOLLOW_UP:
                 return partial(work.look_at_season, meter)
         return partial(work.collect, meter, self._wanted(meter, run.schedule))
@@ -237,7 +237,9 @@ class TaskRunner:
         self.scheduler.ended(run)
         self._read(run)
         task = run.schedule["TASK"]
-        if task == Task.CLOCK_CHECK:
+        if task == Task.CLOCK_CHECK and result is None:
+            self.clock.lost(now_us)
+        elif task == Task.CLOCK_CHECK:
             self.clock.compare(result, last, now_us)
         elif task == Task.DEMAND_RESET and not self._memory.resets.reset_told:
             self._once(run.cause, now_us, TABLES=[PREVIOUS_RESET])

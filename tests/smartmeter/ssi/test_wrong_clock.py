@@ -26,6 +26,7 @@ from tests.smartmeter.ssi.host import (
     Street,
     schedule,
     schedules,
+    script_table,
 )
 
 HOUR_S, DAY_S, YEAR_S = 3600, 86_400, 365 * 86_400
@@ -96,6 +97,30 @@ def test_it_follows_the_meter_again_when_somebody_has_set_it() -> None:
     street.run(HOUR_S)
     assert street.device.module.error is ErrorCode.NONE
     assert abs(apart_s(street) + 60) <= 1 and len(clock_alarms(street)) == 2
+
+
+@pytest.mark.parametrize("ahead_s", [0, 400, 3 * HOUR_S])
+def test_a_meter_that_has_lost_its_time_is_told_of_once_and_has_error_6_until_it_is_set(
+    ahead_s: int,
+) -> None:
+    """The module goes on by its own clock, and asks no more often than it is to."""
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK)))
+    street.run(HOUR_S)
+    module, meter, shown = street.device.module, street.device.meter, script_table(street, 52)
+    shown[0] = bytes(len(shown[0]))
+    street.run(5 * HOUR_S)
+    assert module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
+    codes = [one["CODE"] for one in street.host.parts(SsiTable.ALARM)]
+    assert codes == [ModuleAlarm.CLOCK_OFF] and not module.parts.link.failures
+    del vars(meter)["table"]
+    own_us = street.calendar.utc_us(street.world.now_us) or 0
+    meter.set_clock(own_us + ahead_s * 10**6, street.world.now_us)
+    street.run(2 * HOUR_S)
+    is_off = ahead_s > GENERAL["CLOCK_REFUSE_S"]
+    assert module.error is (ErrorCode.CLOCK_OFF if is_off else ErrorCode.NONE)
+    assert abs(apart_s(street) - (0 if is_off else ahead_s)) <= 1
 
 
 @pytest.mark.parametrize("wrong_s", [-DAY_S, -1200, DAY_S])
