@@ -17,9 +17,9 @@ from protocols.psem.identification import parse_identification
 from protocols.transports.port import MODEM, Port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
-from smartmeter.cli.finding import Finding
 from smartmeter.cli.logon import call_conversation, is_call
 from smartmeter.cli.meter_line import MeterLine
+from smartmeter.gateway.finding import Finding, well, wrong
 
 BITS_AN_OCTET = 10
 #: The modem lines that a probe may take its power from, in the order in which they are tried.
@@ -79,7 +79,7 @@ def talk(line: MeterLine) -> Iterator[Finding]:
     try:
         port = line.open_port()
     except ProtocolError as error:
-        yield Finding(line.port, False, str(error), "check the name, and that it is free")
+        yield wrong(line.port, str(error), "check the name, and that it is free")
         return
     watched, vanished = WatchedPort(port), []
 
@@ -96,20 +96,20 @@ def talk(line: MeterLine) -> Iterator[Finding]:
         with meter:
             yield from _of_the_meter(meter, call is not None)
     except PortError as error:
-        yield Finding(line.port, False, str(error), "check the cable and the power of the probe")
+        yield wrong(line.port, str(error), "check the cable and the power of the probe")
     except LinkError as error:
         if not vanished:
             yield from _of_silence(line, watched, error)
     except ProtocolError as error:
-        yield Finding("meter", False, str(error), "another meter may need --assume; see --help")
+        yield wrong("meter", str(error), "another meter may need --assume; see --help")
     if vanished:
         remedy = "a loose cable or a hub without power; reads go on by themselves, writes do not"
-        yield Finding(
-            "vanishing", False, f"{line.port} vanished and came back {len(vanished)} times", remedy
+        yield wrong(
+            "vanishing", f"{line.port} vanished and came back {len(vanished)} times", remedy
         )
     for quirk, times in meter.client.quirks.met.items():
         text = f"{quirk.value.seen} ({times} times)"
-        yield Finding(f"{quirk.number} {quirk.label}", True, text, quirk.value.remedy)
+        yield well(f"{quirk.number} {quirk.label}", text, quirk.value.remedy)
     yield from _of_latency(watched, line.port)
 
 
@@ -121,13 +121,13 @@ def _of_the_meter(meter: MeterPort, is_a_call: bool) -> Iterator[Finding]:
     text += f" x {limits.packets} packets"
     if not is_a_call:
         text += f" at {meter.client.baud} baud"
-    yield Finding("meter", True, text)
+    yield well("meter", text)
     if meter.opened.password_accepted is False:
-        yield Finding("password", False, "refused", "several wrong ones may lock the port")
+        yield wrong("password", "refused", "several wrong ones may lock the port")
     try:
-        yield Finding("ST-01", True, f"{len(meter.read(1))} octets read")
+        yield well("ST-01", f"{len(meter.read(1))} octets read")
     except ServiceRefused as error:
-        yield Finding("ST-01", True, str(error), "a password may open it")
+        yield well("ST-01", str(error), "a password may open it")
     meter.keep_alive(1)
 
 
@@ -142,7 +142,7 @@ def _of_latency(watched: WatchedPort, port: str) -> Iterator[Finding]:
         remedy += "usb-serial/devices), or ask for larger packets"
         if "://" in port or port.startswith("tcp:"):
             remedy = "the network adds it: larger packets need fewer turns"
-    yield Finding("latency", True, text, remedy)
+    yield well("latency", text, remedy)
 
 
 def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iterator[Finding]:
@@ -177,7 +177,7 @@ def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iter
         text = f"nobody answers: {error}"
         remedy = "seat the probe with its flat side down (an IEC head may sit turned by 180"
         remedy += " degrees), try --rts/--no-rts and --dtr/--no-dtr, check that it is this port"
-    yield Finding("meter", False, text, remedy)
+    yield wrong("meter", text, remedy)
     if not watched.heard and not line.port.startswith(("sim:", MODEM)):
         yield from _with_other_power(line)
 
@@ -198,7 +198,7 @@ def _with_other_power(line: MeterLine) -> Iterator[Finding]:
             if ACK in port.read(1.0):
                 options = f"--{'' if rts else 'no-'}rts --{'' if dtr else 'no-'}dtr"
                 remedy = f"the probe takes its power from there: {options}"
-                yield Finding("power", False, f"the meter answers with {options}", remedy)
+                yield wrong("power", f"the meter answers with {options}", remedy)
                 return
         except PortError:
             return

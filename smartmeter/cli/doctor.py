@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import click
 
 from protocols.transports.modem_port import call_name
 from smartmeter.cli.file_name import NAME
-from smartmeter.cli.finding import Finding
 from smartmeter.cli.given import refuse_given
 from smartmeter.cli.logon import is_call
 from smartmeter.cli.meter_line import MeterLine, remote_options
+from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.version import VERSION
 
 #: package -> what it is needed for.
@@ -43,23 +43,23 @@ def look_at_dependencies() -> Iterator[Finding]:
     """Look whether each package is installed; an absent extra is no fault."""
     for package, purpose in CORE.items():
         try:
-            yield Finding(package, True, f"{version(package)}, for {purpose}")
+            yield well(package, f"{version(package)}, for {purpose}")
         except PackageNotFoundError:
-            yield Finding(package, False, f"missing, for {purpose}", f"pip install {package}")
+            yield wrong(package, f"missing, for {purpose}", f"pip install {package}")
     for package, (extra, purpose) in EXTRAS.items():
         try:
-            yield Finding(package, True, f"{version(package)}, for {purpose}")
+            yield well(package, f"{version(package)}, for {purpose}")
         except PackageNotFoundError:
             remedy = f'if you want {purpose}: pip install "smartmeter[{extra}]"'
-            yield Finding(package, True, f"not installed, for {purpose} only", remedy)
+            yield well(package, f"not installed, for {purpose} only", remedy)
 
 
 def look_at_clock(utc_s: float) -> Finding:
     """Look whether the computer's clock can be right; it stamps what is sent."""
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(utc_s))
     if utc_s < EARLIEST_SENSIBLE_UTC_S:
-        return Finding("clock", False, shown, "set the clock, or start its NTP service")
-    return Finding("clock", True, shown)
+        return wrong("clock", shown, "set the clock, or start its NTP service")
+    return well("clock", shown)
 
 
 def look_at_ports() -> Iterator[Finding]:
@@ -68,9 +68,7 @@ def look_at_ports() -> Iterator[Finding]:
 
     ports = local_ports()
     if not ports:
-        yield Finding(
-            "serial ports", True, "none found", "plug in an optical probe to read a meter"
-        )
+        yield well("serial ports", "none found", "plug in an optical probe to read a meter")
     for port in ports:
         yield look_at_port(port)
 
@@ -84,21 +82,19 @@ def look_at_port(name: str) -> Finding:
         found = look_at_port(call_name(name).port)
         return replace(found, subject=f"modem at {found.subject}")
     if "://" in name or name.startswith(("sim:", "tcp:")):
-        return Finding(name, True, "a network or simulated port: not looked at before it is used")
+        return well(name, "a network or simulated port: not looked at before it is used")
     if os.name == "posix":
         path = Path(name)
         if not path.exists():
-            return Finding(
-                name, False, "not there", "check the cable, or list ports: smartmeter doctor"
-            )
+            return wrong(name, "not there", "check the cable, or list ports: smartmeter doctor")
         if not os.access(path, os.R_OK | os.W_OK):
             remedy = "sudo usermod -aG dialout $USER, then log in again"
-            return Finding(name, False, "no permission", remedy)
+            return wrong(name, "no permission", remedy)
     from protocols.transports.serial_port import opening_fault
 
     if fault := opening_fault(name):
-        return Finding(name, False, fault, "close the program that uses it, or check its name")
-    return Finding(name, True, "opens")
+        return wrong(name, fault, "close the program that uses it, or check its name")
+    return well(name, "opens")
 
 
 def look_at_board(name: str, root: Path = Path("/")) -> Iterator[Finding]:
@@ -114,12 +110,12 @@ def look_at_board(name: str, root: Path = Path("/")) -> Iterator[Finding]:
     command_line = _text(root / "proc/cmdline")
     if any(f"console={tty}" in command_line for tty in (device, "serial0")):
         remedy = "sudo raspi-config, Interface Options, Serial Port: no login shell, hardware on"
-        yield Finding("console", False, f"the kernel's console is on {device}", remedy)
+        yield wrong("console", f"the kernel's console is on {device}", remedy)
     if device == "ttyS0":
         remedy = (
             "dtoverlay=disable-bt in config.txt gives ttyAMA0 to the pins, or fix core_freq=250"
         )
-        yield Finding("mini-UART", True, "ttyS0 follows the processor's clock", remedy)
+        yield well("mini-UART", "ttyS0 follows the processor's clock", remedy)
 
 
 def _text(path: Path) -> str:
@@ -142,7 +138,7 @@ def look_into(port: str, line: MeterLine) -> Iterator[Finding]:
     found = look_at_port(port)
     yield found
     yield from look_at_board(port)
-    if found.well and _may_be_a_line(port):
+    if not found.wrong and _may_be_a_line(port):
         yield from talk(line)
 
 
@@ -178,15 +174,16 @@ def command(port: str | None, as_json: bool, **line: Any) -> int:
     if port is None:
         refuse_given((*line, "pcap"), "is for a meter: name its PORT, too")
     system = f"{VERSION} on Python {sys.version.split()[0]}, {sys.platform}"
-    findings = [Finding("smartmeter", True, system)]
+    findings = [well("smartmeter", system)]
     findings += look_at_dependencies()
     findings.append(look_at_clock(time.time()))
     findings += look_into(port, MeterLine(port, **line)) if port else look_at_ports()
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        values = [
+            {"subject": one.subject, "well": not one.wrong, "text": one.text, "remedy": one.remedy}
+            for one in findings
+        ]
+        click.echo(json.dumps(values, indent=1))
     else:
-        for finding in findings:
-            click.echo(f"{'ok   ' if finding.well else 'WRONG'} {finding.subject}: {finding.text}")
-            if finding.remedy:
-                click.echo(f"      -> {finding.remedy}")
-    return 0 if all(finding.well for finding in findings) else 1
+        click.echo("\n".join(map(str, findings)))
+    return 1 if any(one.wrong for one in findings) else 0

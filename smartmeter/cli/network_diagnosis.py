@@ -20,9 +20,9 @@ from protocols.errors import PortError, ProtocolError
 from protocols.psem.services import Security
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.network_name import Carried, parse_name
-from smartmeter.cli.finding import Finding
 from smartmeter.cli.meter_line import MeterLine, network_meter
 from smartmeter.cli.read import Found, read_tables
+from smartmeter.gateway.finding import Finding, well, wrong
 
 T = TypeVar("T")
 #: How far the instant of a message may be off, either way, at most receivers (one source).
@@ -45,20 +45,20 @@ def talk_over_network(line: MeterLine) -> Iterator[Finding]:
         without = replace(line.logon, password=None)
         meter = network_meter(line.port, without, line.network)
     except PortError as error:
-        yield Finding(line.port, False, str(error), "an IPv6 address goes into brackets")
+        yield wrong(line.port, str(error), "an IPv6 address goes into brackets")
         return
     try:
         with meter:
             told = f"{name.host} port {name.port} takes it ({name.carried.name})"
             if name.carried is Carried.UDP:  # nobody knows before an answer
                 told = f"datagrams go to {name.host} port {name.port} (UDP)"
-            yield Finding("connection", True, told)
+            yield well("connection", told)
             yield from _of_the_meter(meter, line.logon.password)
     except PortError as error:
         remedy = "is a meter, a relay or a TMS listening there, and no firewall between?"
-        yield Finding("connection", False, str(error), remedy)
+        yield wrong("connection", str(error), remedy)
     except ProtocolError as error:
-        yield Finding("meter", False, str(error), _remedy(str(error)))
+        yield wrong("meter", str(error), _remedy(str(error)))
 
 
 def _remedy(text: str) -> str:
@@ -74,19 +74,19 @@ def _of_the_meter(meter: NetworkMeter, password: bytes | None) -> Iterator[Findi
     yield _identified(_timed(delays_s, meter.identify))
     if not meter.is_secured:
         remedy = "--key-file FILE, or SMARTMETER_C1222_KEYS; most meters show little without"
-        yield Finding("key", True, "none given: all is asked in clear", remedy)
+        yield well("key", "none given: all is asked in clear", remedy)
     elif password is not None:
         accepted = _timed(delays_s, lambda: meter.ask(Security(password))).ok
         remedy = "" if accepted else "several wrong ones may lock it; the key alone may do"
-        yield Finding("password", accepted, "accepted" if accepted else "refused", remedy)
+        yield Finding("password", not accepted, "accepted" if accepted else "refused", remedy)
     found = _timed(delays_s, lambda: read_tables(meter, [1]))
     if meter.is_secured:
-        yield Finding("key", True, "accepted")
+        yield well("key", "accepted")
     yield _of_st_01(found)
     yield from _of_clock(read_tables(meter, [52, 53]))
     late_s = statistics.median(delays_s)
     remedy = "a slow link, or a relay that must wake the meter" if late_s > LATE_S else ""
-    yield Finding("latency", True, f"answers come after {late_s * 1000:.0f} ms", remedy)
+    yield well("latency", f"answers come after {late_s * 1000:.0f} ms", remedy)
 
 
 def _timed(delays_s: list[float], ask: Callable[[], T]) -> T:
@@ -105,13 +105,13 @@ def _identified(who: NodeIdentification) -> Finding:
         told.append(f"{who.sessions} sessions{less}")
     if who.device_class is not None:
         told.append(f"class {who.device_class}")
-    return Finding("meter", True, ", ".join(told))
+    return well("meter", ", ".join(told))
 
 
 def _of_st_01(found: Found) -> Finding:
     if 1 in found.refused:
-        return Finding("ST-01", True, str(found.refused[1]), "a key or a password may open it")
-    return Finding("ST-01", True, f"{len(found.snapshot.images[1])} octets read")
+        return well("ST-01", str(found.refused[1]), "a key or a password may open it")
+    return well("ST-01", f"{len(found.snapshot.images[1])} octets read")
 
 
 def _of_clock(found: Found) -> Iterator[Finding]:
@@ -123,9 +123,9 @@ def _of_clock(found: Found) -> Iterator[Finding]:
     if clock is None:
         return
     if clock.now is None:
-        yield Finding("meter's clock", False, "not set", "set it: procedure 10")
+        yield wrong("meter's clock", "not set", "set it: procedure 10")
         return
     ahead_s = round((clock.now - datetime.now(UTC)).total_seconds())
-    well = abs(ahead_s) < WINDOW_S
-    remedy = "" if well else "set the wrong one; secured messages are refused outside a window"
-    yield Finding("meter's clock", well, f"{ahead_s:+d} s to this computer's", remedy)
+    is_off = abs(ahead_s) >= WINDOW_S
+    remedy = "set the wrong one; secured messages are refused outside a window" if is_off else ""
+    yield Finding("meter's clock", is_off, f"{ahead_s:+d} s to this computer's", remedy)

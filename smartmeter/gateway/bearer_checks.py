@@ -16,7 +16,7 @@ from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
 from smartmeter.comms.sockets import check_listening
 from smartmeter.comms.way import MAX_REPORT_OCTETS, Carries
-from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.finding import Finding, well, wrong
 
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads
@@ -32,16 +32,16 @@ def check_bearer(bearer: BearerSettings, runs: bool = False) -> Iterator[Finding
     try:
         tls = bearer_tls(bearer)
     except SettingsError as error:
-        yield Finding(bearer.address, True, f"{error.place}: {error.fault}", error.remedy)
+        yield wrong(bearer.address, f"{error.place}: {error.fault}", error.remedy)
     if kind == "udp":
-        yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
+        yield well(bearer.address, "UDP: only an answer tells whether it is there")
     elif kind == "listen":
         if not runs:
             yield _can_listen(bearer.address)
     elif kind in ("mqtt", "mqtts"):
         if find_spec("aiomqtt") is None:
             remedy = 'pip install "smartmeter[gateway]"'
-            yield Finding(bearer.address, True, "needs the package aiomqtt", remedy)
+            yield wrong(bearer.address, "needs the package aiomqtt", remedy)
             return
         broker = broker_address(bearer.address)
         yield takes_connections(bearer.address, (broker.host, broker.port), "the broker", tls)
@@ -59,13 +59,13 @@ def takes_connections(
         with socket.create_connection(place, CONNECT_TIMEOUT_S) as line:
             if tls is not None and _ends_at_once(line, place[0], tls):
                 told = "ends the connection at once: is our certificate one that is wanted?"
-                return Finding(name, True, told, "look at tls_certificate and tls_key")
+                return wrong(name, told, "look at tls_certificate and tls_key")
     except OSError as error:
         remedy = f"check address, network and {whom}"
         if getattr(error, "library", None):  # it is TLS that says so
             remedy = "look at tls_ca, tls_certificate and the name in the address"
-        return Finding(name, True, system_words(error), remedy)
-    return Finding(name, False, "takes connections")
+        return wrong(name, system_words(error), remedy)
+    return well(name, "takes connections")
 
 
 def _ends_at_once(line: socket.socket, host: str, tls: ssl.SSLContext) -> bool:
@@ -81,8 +81,8 @@ def _ends_at_once(line: socket.socket, host: str, tls: ssl.SSLContext) -> bool:
 def _can_listen(address: str) -> Finding:
     fault = listen_fault(*ip_address(address))
     if fault:
-        return Finding(address, True, fault, "choose another port, or stop who has it")
-    return Finding(address, False, "can be listened at; the host must open the connection")
+        return wrong(address, fault, "choose another port, or stop who has it")
+    return well(address, "can be listened at; the host must open the connection")
 
 
 def listen_fault(host: str, port: int) -> str:
@@ -114,12 +114,12 @@ def one_only(first: tuple[str, int], second: tuple[str, int]) -> bool:
 def _has_modem(address: str) -> Finding:
     number, port = number_at_port(address)
     if not port.startswith("/"):
-        return Finding(address, False, f"the modem at {port} is not asked")
+        return well(address, f"the modem at {port} is not asked")
     if not os.path.exists(port):
-        return Finding(address, True, "there is no such port", "plug the modem in, check its name")
+        return wrong(address, "there is no such port", "plug the modem in, check its name")
     if not os.access(port, os.R_OK | os.W_OK):
-        return Finding(address, True, "no permission", "sudo usermod -aG dialout $USER")
-    return Finding(address, False, f"the port is there; {number} is not called")
+        return wrong(address, "no permission", "sudo usermod -aG dialout $USER")
+    return well(address, f"the port is there; {number} is not called")
 
 
 def check_shared(bearer: BearerSettings, meters: int) -> Iterator[Finding]:
@@ -128,10 +128,10 @@ def check_shared(bearer: BearerSettings, meters: int) -> Iterator[Finding]:
     if meters < 2:
         return
     if bearer.address.startswith("listen:"):
-        yield Finding(bearer.address, True, told, "let a gateway of its own listen for each")
+        yield wrong(bearer.address, told, "let a gateway of its own listen for each")
     elif bearer.node and bearer.address.startswith(("mqtt:", "mqtts:")):
         told = f"node {bearer.node} {told}"
-        yield Finding(bearer.address, True, told, "leave node out: each has its ESN there")
+        yield wrong(bearer.address, told, "leave node out: each has its ESN there")
 
 
 def check_order(bearers: Sequence[BearerSettings]) -> Finding:
@@ -144,10 +144,9 @@ def check_order(bearers: Sequence[BearerSettings]) -> Finding:
         when = ", opened when something waits" if one.when is When.WANTED else ""
         told.append(f"{one.name} (cost {one.cost}) carries {what}{when}")
     if all(one.carries is Carries.URGENT for one in bearers):
-        return Finding(
+        return wrong(
             "bearers",
-            True,
             "; ".join(told) + ": nothing carries the load profile",
             'give one bearer carries = "all"',
         )
-    return Finding("bearers", False, "; ".join(told))
+    return well("bearers", "; ".join(told))

@@ -19,7 +19,7 @@ from smartmeter.gateway.bearer_checks import (
     one_only,
     takes_connections,
 )
-from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.meter_checks import check_meter
 from smartmeter.gateway.place_checks import check_places
@@ -35,7 +35,7 @@ from smartmeter.gateway.status_socket import answers
 
 def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]:
     """Look at everything; the meters' ports only when asked to, and when no gateway has them."""
-    found = [Finding("permission", False, str(settings.permission))]
+    found = [well("permission", str(settings.permission))]
     found += check_places(settings)
     runs = answers(settings.socket)
     found += _tms(settings, runs)
@@ -43,7 +43,7 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
     found.append(_upgrade(settings))
     if runs:
         told = "one runs with these settings: its mains sense, ports and meters are not tried"
-        return [*found, Finding("gateway", False, told, "ask it: smartmeter gateway status")]
+        return [*found, well("gateway", told, "ask it: smartmeter gateway status")]
     found += _mains(settings)
     found += _metrics(settings)
     if ask_meters:
@@ -61,21 +61,20 @@ def _metrics(settings: GatewaySettings) -> Iterator[Finding]:
         if bearer.address.startswith("listen:") and one_only(place, ip_address(bearer.address)):
             fault = f"is that of {bearer.address}"
     if fault:
-        yield Finding(f"metrics {shown(*place)}", True, fault, "choose another address")
+        yield wrong(f"metrics {shown(*place)}", fault, "choose another address")
 
 
 def _mains(settings: GatewaySettings) -> Iterator[Finding]:
     try:
         sense = make_sense(settings.mains)
     except SettingsError as error:
-        yield Finding("mains", True, error.fault, error.remedy)
+        yield wrong("mains", error.fault, error.remedy)
         return
     felt = sense.read()
     sense.close()
     if isinstance(sense, MeterAlone):
-        yield Finding(
+        yield well(
             "mains",
-            False,
             "the board feels no outage: there is no last gasp, outages show in the meter's log",
             'if the board has a backed supply, set mains = "power_supply" or "gpio:CHIP:LINE"',
         )
@@ -91,7 +90,7 @@ def _mains(settings: GatewaySettings) -> Iterator[Finding]:
 def _tms(settings: GatewaySettings, runs: bool) -> Iterator[Finding]:
     if not settings.bearers:
         told = "none is set: one runs in the gateway's process, and goes by the meter's clock"
-        yield Finding("TMS", False, told)
+        yield well("TMS", told)
     for bearer in settings.bearers:
         yield from check_bearer(bearer, runs)
         yield from check_shared(bearer, len(settings.seats))
@@ -107,9 +106,7 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
         ("metrics", settings.metrics, "prometheus_client"),
     ):
         if value is not None and find_spec(package) is None:
-            yield Finding(
-                name, True, f"needs the package {package}", 'pip install "smartmeter[gateway]"'
-            )
+            yield wrong(name, f"needs the package {package}", 'pip install "smartmeter[gateway]"')
     if sinks.mqtt is not None:
         yield check_broker(sinks.mqtt)
     if sinks.influx is not None:
@@ -141,8 +138,8 @@ def check_home_assistant(home: HomeAssistantSettings) -> Finding:
     try:
         asyncio.run(StatisticsLink(home).try_token())
     except SinkRefused as error:
-        return Finding(reached.subject, True, str(error), "look at url and token_file")
-    return Finding(reached.subject, False, "takes connections and the token")
+        return wrong(reached.subject, str(error), "look at url and token_file")
+    return well(reached.subject, "takes connections and the token")
 
 
 def _reached(name: str, place: tuple[str, int], whom: str, files: TlsFiles | None) -> Finding:
@@ -150,7 +147,7 @@ def _reached(name: str, place: tuple[str, int], whom: str, files: TlsFiles | Non
     try:
         tls = client_tls(files) if files is not None else None
     except SettingsError as error:
-        return Finding(subject, True, f"{error.place}: {error.fault}", error.remedy)
+        return wrong(subject, f"{error.place}: {error.fault}", error.remedy)
     return takes_connections(subject, place, whom, tls)
 
 
@@ -158,14 +155,14 @@ def _upgrade(settings: GatewaySettings) -> Finding:
     upgrade = settings.upgrade
     if upgrade is None:
         remedy = "write [upgrade] with public_key_file, if the TMS may send new versions"
-        return Finding("upgrade", False, "off: images from the network are refused", remedy)
+        return well("upgrade", "off: images from the network are refused", remedy)
     try:
         owner = upgrade.slots.stat() if upgrade.slots.exists() else None
     except OSError as error:
-        return Finding("upgrade", True, f"{upgrade.slots}: {error.strerror}", "check its rights")
+        return wrong("upgrade", f"{upgrade.slots}: {error.strerror}", "check its rights")
     if owner is not None and owner.st_mode & 0o022:
         fault = f"others may write {upgrade.slots}, from where programs are run"
-        return Finding("upgrade", True, fault, f"chmod go-w {upgrade.slots}")
+        return wrong("upgrade", fault, f"chmod go-w {upgrade.slots}")
     esn, key = settings.seats[0].factory.esn, upgrade.public_key.hex()
     text = f"{esn} takes images signed for {key[:16]}..., on trial for {upgrade.trial_s} s"
-    return Finding("upgrade", False, text)
+    return well("upgrade", text)

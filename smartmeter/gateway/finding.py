@@ -1,4 +1,4 @@
-"""What ``gateway check`` says of one thing that it looked at."""
+"""What ``gateway check`` and ``doctor`` say of one thing that they looked at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.  ``wrong`` means that the gateway would fail with it."""
+    """One thing looked at; what is ``wrong`` would fail."""
 
     subject: str
     wrong: bool
@@ -22,6 +22,16 @@ class Finding:
     def value(self) -> dict[str, Any]:
         """Give it for ``--json``."""
         return dict(vars(self))
+
+
+def well(subject: str, text: str, remedy: str = "") -> Finding:
+    """Find that something works, though a remedy may better it."""
+    return Finding(subject, False, text, remedy)
+
+
+def wrong(subject: str, text: str, remedy: str = "") -> Finding:
+    """Find that something would fail."""
+    return Finding(subject, True, text, remedy)
 
 
 def without_port(port: str, text: str) -> str:

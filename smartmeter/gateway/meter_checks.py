@@ -16,7 +16,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import DAY_S, US_PER_S, wall_utc_us
-from smartmeter.gateway.finding import Finding, without_port
+from smartmeter.gateway.finding import Finding, well, without_port, wrong
 from smartmeter.gateway.settings import SeatSettings
 
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
@@ -40,7 +40,7 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     factory = seat.factory
     there = seat.port.startswith("/") and os.path.exists(seat.port)
     if there and not os.access(seat.port, os.R_OK | os.W_OK):
-        yield Finding(seat.port, True, "no permission", "sudo usermod -aG dialout $USER")
+        yield wrong(seat.port, "no permission", "sudo usermod -aG dialout $USER")
         return
     password = factory.optical_password or None
     logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
@@ -61,24 +61,24 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     except (ProtocolError, ValueError, TableError) as error:
         fault, _, remedy = without_port(seat.port, str(error)).partition("; ")
         remedy = remedy or "run: smartmeter doctor, with this port"
-        yield Finding(seat.port, True, fault, remedy)
+        yield wrong(seat.port, fault, remedy)
         return
     refused = opened is not None and opened.password_accepted is False
     how = "without" if password is None or refused else "with"
     told = f"a meter answers; {how} a password it shows {_listed(images)}"
-    yield Finding(seat.port, False, told)
+    yield well(seat.port, told)
     if refused:
-        yield Finding(seat.port, True, "the meter refuses the password", "mend password_file")
+        yield wrong(seat.port, "the meter refuses the password", "mend password_file")
     yield from _locked(seat.port, locked, password is not None)
     yield from _identity(seat.port, Snapshot(images))
     missing = [n for n in NEEDED if n not in used and n != CLOCK]
     if missing:
         told = f"the meter has no {_listed(missing)}: reports go without them"
-        yield Finding(seat.port, False, told)
+        yield well(seat.port, told)
     if CLOCK in images:
         yield from _clock(seat.port, Snapshot(images), wall_utc_us() // US_PER_S)
     elif CLOCK not in used:
-        yield Finding(seat.port, True, "it keeps no clock (ST-52): the module cannot begin")
+        yield wrong(seat.port, "it keeps no clock (ST-52): the module cannot begin")
     yield from _intervals(seat.port, Snapshot(images))
     yield _history(seat.port, Snapshot(images), used, locked)
 
@@ -92,17 +92,16 @@ def _clock(port: str, tables: Snapshot, board_s: int) -> Iterator[Finding]:
     try:
         clock = tables.clock()
     except TableError as error:
-        yield Finding(port, True, f"its clock cannot be read: {error}")
+        yield wrong(port, f"its clock cannot be read: {error}")
         return
     if clock.now is None:
         fault = "its clock is not set: the module cannot begin"
-        yield Finding(port, True, fault, "have the meter's clock set by whoever may")
+        yield wrong(port, fault, "have the meter's clock set by whoever may")
         return
     ahead_s = round(clock.now.timestamp()) - board_s
     if abs(ahead_s) > CLOCKS_APART_S:
-        yield Finding(
+        yield well(
             port,
-            False,
             f"its clock is {ahead_s:+d} s to the board's: "
             + (clock.rules.note or "one of the two is wrong"),
             "if it is the meter's, have it set: intervals keep the times that it gives them",
@@ -113,7 +112,7 @@ def _identity(port: str, tables: Snapshot) -> Iterator[Finding]:
     """Tell of a meter that cannot be told from another one."""
     if identity_of(tables.images.get(IDENTITY, b""), tables.context) is None:
         told = "it tells no serial number (ST-01): another meter in its place is not noticed"
-        yield Finding(port, False, told)
+        yield well(port, told)
 
 
 def _intervals(port: str, tables: Snapshot) -> Iterator[Finding]:
@@ -130,7 +129,7 @@ def _intervals(port: str, tables: Snapshot) -> Iterator[Finding]:
         told = f"{len(left_out)} of {len(read)} intervals of its load profile (ST-64) hold no whole"
         told += " numbers, as a fraction or blanks: reports go without them"
         remedy = "have it record counts (ST-61, INT_FMT_CDE), or read ST-64 by number"
-        yield Finding(port, False, told, remedy)
+        yield well(port, told, remedy)
 
 
 def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:
@@ -146,22 +145,21 @@ def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Findi
 def _history(port: str, tables: Snapshot, used: Container[int], locked: list[int]) -> Finding:
     """Tell in how many days the sessions of the gateway fill the meter's history log."""
     if HISTORY_CONTROL not in used or LOG_DIMENSIONS not in used:
-        return Finding(port, False, "the meter keeps no history log that sessions would fill")
+        return well(port, "the meter keeps no history log that sessions would fill")
     shut = {HISTORY_CONTROL, LOG_DIMENSIONS}.intersection(locked)
     if shut:
         told = f"when sessions fill its history log cannot be told: {_listed(shut)} locked"
-        return Finding(port, False, told, "give a password that may read them, and check again")
+        return well(port, told, "give a password that may read them, and check again")
     try:
         entries = int(tables[LOG_DIMENSIONS].NBR_HISTORY_ENTRIES)
         noted = tables[HISTORY_CONTROL].STD_EVENTS_MONITORED_FLAGS
         events = [event for event in SESSION_EVENTS if event in noted]
     except (TableError, AttributeError, TypeError) as error:
-        return Finding(port, False, f"its history log cannot be judged: {error}")
+        return well(port, f"its history log cannot be judged: {error}")
     if not events or not entries:
-        return Finding(port, False, "sessions leave no entry in the meter's history log")
-    return Finding(
+        return well(port, "sessions leave no entry in the meter's history log")
+    return well(
         port,
-        False,
         f"its history log notes sessions: {_filled(entries, len(events))}",
         "watch fewer elements or less often (monitors' PERIOD_MS) if the log matters",
     )

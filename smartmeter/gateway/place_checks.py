@@ -16,7 +16,7 @@ from pathlib import Path
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.database import database_files
-from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.gateway.flash_file import read_pages
 from smartmeter.gateway.set_aside import aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
@@ -46,7 +46,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield from _closed(*database_files(database))
         for path in aside(database):
             remedy = "look at its medium; sqlite3 FILE .recover reads what is left, or remove it"
-            yield Finding(str(path), False, "was damaged, and set aside", remedy)
+            yield well(str(path), "was damaged, and set aside", remedy)
     yield from _socket(settings.socket)
 
 
@@ -62,12 +62,12 @@ def _folder(folder: Path) -> Finding:
         free = os.statvfs(there)
     except OSError as error:
         fault = str(error.strerror) if there == folder else f"cannot be made: {error.strerror}"
-        return Finding(str(folder), True, fault, "make it, or change its owner")
+        return wrong(str(folder), fault, "make it, or change its owner")
     octets = free.f_bavail * free.f_frsize
     if octets < MIN_FREE_OCTETS:
-        return Finding(str(folder), True, f"{octets >> 20} MB are free", "make room")
+        return wrong(str(folder), f"{octets >> 20} MB are free", "make room")
     can = "can be written" if there == folder else "will be made"
-    return Finding(str(folder), False, f"{can}, {octets >> 20} MB are free")
+    return well(str(folder), f"{can}, {octets >> 20} MB are free")
 
 
 def _state(seat: SeatSettings) -> Iterator[Finding]:
@@ -76,12 +76,12 @@ def _state(seat: SeatSettings) -> Iterator[Finding]:
         pages = MemoryNvram(read_pages(seat.state))
         owner = esn if pages.get(FACTORY_PAGE) is None else load_factory(pages).esn
     except StorageError as error:
-        yield Finding(error.place, True, error.fault, error.remedy)
+        yield wrong(error.place, error.fault, error.remedy)
         return
     yield from _closed(seat.state)
     if owner != esn:
         fault = f"belongs to module {owner}, not to {esn}"
-        yield Finding(str(seat.state), True, fault, "move it away, or mend the ESN")
+        yield wrong(str(seat.state), fault, "move it away, or mend the ESN")
 
 
 def _shown(files: Iterable[Path]) -> Iterator[Finding]:
@@ -90,14 +90,14 @@ def _shown(files: Iterable[Path]) -> Iterator[Finding]:
         with suppress(OSError):
             if path.stat().st_mode & stat.S_IROTH:
                 fault = "holds a secret, and everybody on this computer may read it"
-                yield Finding(str(path), False, fault, f"chmod o= {path}")
+                yield well(str(path), fault, f"chmod o= {path}")
 
 
 def _closed(*files: Path) -> Iterator[Finding]:
     """Tell of files and folders that are there and that this user cannot read and write."""
     for path in files:
         if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
-            yield Finding(str(path), True, "no permission", "change its owner")
+            yield wrong(str(path), "no permission", "change its owner")
 
 
 def _socket(path: Path) -> Iterator[Finding]:
@@ -106,16 +106,16 @@ def _socket(path: Path) -> Iterator[Finding]:
     except OSError as error:  # its folder is closed to this user, or the name is too long
         fault = str(error.strerror)
     if fault:
-        yield Finding(str(path), True, fault, 'give [gateway] another "socket"')
+        yield wrong(str(path), fault, 'give [gateway] another "socket"')
 
 
 def _csv(path: Path, readings: Path) -> Iterator[Finding]:
     try:
         if path.exists() and not path.is_file():
-            yield Finding(str(path), True, "is no file", "give [csv] another name")
+            yield wrong(str(path), "is no file", "give [csv] another name")
         elif closed := list(_closed(path)):
             yield from closed
         elif holds_lines(path) and not readings.exists():
-            yield Finding(str(path), True, "is there already, of other readings", "move it away")
+            yield wrong(str(path), "is there already, of other readings", "move it away")
     except OSError as error:
-        yield Finding(str(path), True, str(error.strerror), "give [csv] another name")
+        yield wrong(str(path), str(error.strerror), "give [csv] another name")

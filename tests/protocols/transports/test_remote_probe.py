@@ -36,7 +36,7 @@ def test_a_probe_without_its_power_is_silent_and_doctor_finds_what_it_wants() ->
     line = line_to(probe.url)
     line.options = replace(ClientOptions(), timing=Timing(response_us=300_000))
     found = {finding.subject: finding for finding in diagnosis.talk(line)}
-    assert not found["meter"].well and "flat side" in found["meter"].remedy
+    assert found["meter"].wrong and "flat side" in found["meter"].remedy
     assert "--no-rts --dtr" in found["power"].remedy
 
 

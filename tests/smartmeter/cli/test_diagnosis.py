@@ -22,8 +22,8 @@ from protocols.transports import serving
 from protocols.transports.pump import open_meter
 from smartmeter.cli import diagnosis
 from smartmeter.cli.doctor import look_at_board
-from smartmeter.cli.finding import Finding
 from smartmeter.cli.meter_line import MeterLine
+from smartmeter.gateway.finding import Finding
 from tests.protocols.c1218.deviations import IMAGES, Deviant
 from tests.protocols.c1218.test_client_checks_port import Adapter
 from tests.smartmeter.cli.served import meter_process, smartmeter
@@ -138,7 +138,7 @@ def test_a_probe_that_echoes_is_read_through_and_named(tmp_path: Path) -> None:
         with open_meter(port) as meter:
             assert meter.read(6) == IMAGES[6]
         found = texts(diagnosis.talk(line_to(port)))
-    assert found["meter"].well and "Q3 echo" in found
+    assert not found["meter"].wrong and "Q3 echo" in found
 
 
 def test_a_sleepy_meter_with_swapped_checksums_is_named_by_the_verb() -> None:
@@ -151,7 +151,7 @@ def test_a_sleepy_meter_with_swapped_checksums_is_named_by_the_verb() -> None:
 def test_the_latency_of_an_adapter_is_measured_and_explained() -> None:
     with served(Late(frozenset())) as port:
         found = texts(diagnosis.talk(line_to(port)))
-    assert found["meter"].well and "larger packets" in found["latency"].remedy
+    assert not found["meter"].wrong and "larger packets" in found["latency"].remedy
     assert int(found["latency"].text.split()[2]) >= 16
 
 
@@ -171,7 +171,7 @@ def test_what_comes_instead_of_a_meter_is_explained(heard: bytes, words: str) ->
         line = line_to(port, IMPATIENT)
         line.options = replace(line.options, answer_timeout_us=300_000)
         found = texts(diagnosis.talk(line))
-    assert not found["meter"].well and words in found["meter"].remedy
+    assert found["meter"].wrong and words in found["meter"].remedy
 
 
 def test_a_mirror_instead_of_a_meter_is_explained(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_uarts_of_a_raspberry_pi_are_explained(tmp_path: Path) -> None:
     (tmp_path / "proc" / "cmdline").write_text("console=serial0,115200 console=tty1 root=/dev/sda")
     (tmp_path / "dev" / "serial0").symlink_to("ttyS0")
     found = texts(look_at_board("/dev/serial0", tmp_path))
-    assert not found["console"].well and "raspi-config" in found["console"].remedy
+    assert found["console"].wrong and "raspi-config" in found["console"].remedy
     assert "ttyAMA0" in found["mini-UART"].remedy
     assert not list(look_at_board("/dev/serial0", tmp_path / "elsewhere"))
 
@@ -213,7 +213,7 @@ def test_a_probe_that_wants_its_power_from_dtr_is_found(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(serial, "serial_for_url", opening)
     found = texts(diagnosis.talk(line_to("/dev/probe", IMPATIENT)))
-    assert not found["meter"].well and "--no-rts --dtr" in found["power"].remedy
+    assert found["meter"].wrong and "--no-rts --dtr" in found["power"].remedy
 
 
 class Cutter:
@@ -310,4 +310,4 @@ def test_a_serial_server_by_its_socket_url_is_read(port: str) -> None:
     url = port.replace("tcp:", "socket://")
     with open_meter(url, password=b"reader") as meter:
         assert meter.read(5) and not meter._port.is_line  # type: ignore[attr-defined]
-    assert texts(diagnosis.talk(line_to(url)))["meter"].well
+    assert not texts(diagnosis.talk(line_to(url)))["meter"].wrong

@@ -10,13 +10,13 @@ from tests.smartmeter.cli.served import assert_one_clear_error, smartmeter
 
 
 def test_a_clock_of_1970_is_wrong_and_one_of_today_is_right() -> None:
-    assert not look_at_clock(5.0).well
-    assert look_at_clock(1_790_000_000.0).well
+    assert look_at_clock(5.0).wrong
+    assert not look_at_clock(1_790_000_000.0).wrong
 
 
 def test_a_port_that_is_not_there_is_named_with_a_remedy() -> None:
     finding = look_at_port("/dev/no-such-port")
-    assert not finding.well and finding.remedy
+    assert finding.wrong and finding.remedy
 
 
 def test_the_verb_prints_json_and_its_status_says_whether_all_is_well() -> None:

@@ -16,8 +16,8 @@ from protocols.c1222.node import NodeSettings
 from protocols.c1222.server import Refused
 from protocols.psem.codes import ResponseCode
 from protocols.transports import network_meter
-from smartmeter.cli.finding import Finding
 from smartmeter.cli.network_diagnosis import talk_over_network
+from smartmeter.gateway.finding import Finding
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, items
@@ -91,14 +91,14 @@ def test_the_doctor_tells_what_is_wrong_with_title_key_password_and_address(
         monkeypatch.setenv("SMARTMETER_C1222_KEYS", f"{KEY_ID}={KEY.hex()}")
         monkeypatch.setenv("SMARTMETER_PASSWORD", "wrong")
         seen = found(name)
-        assert not seen["password"].well and seen["ST-01"].text == "32 octets read"
-        assert seen["key"].well and "security 2.16.124" in seen["meter"].text
+        assert seen["password"].wrong and seen["ST-01"].text == "32 octets read"
+        assert not seen["key"].wrong and "security 2.16.124" in seen["meter"].text
         monkeypatch.setenv("SMARTMETER_PASSWORD", PASSWORD.decode())
         # The meter's calendar stands at its image; a real one is within the window.
-        assert not found(name)["meter's clock"].well and found(name)["latency"].well
+        assert found(name)["meter's clock"].wrong and not found(name)["latency"].wrong
         monkeypatch.setattr(network_meter, "ANSWER_TIMEOUT_S", 0.2)
         assert "title" in found(f"{name}3")["meter"].remedy
-    assert not found(name)["connection"].well
+    assert found(name)["connection"].wrong
     assert "brackets" in found("c1222://::1/.7")["c1222://::1/.7"].remedy
 
 
