@@ -98,6 +98,10 @@ class _Command:
     body: str | None = None
     calls: bool = False
 
+    def goes_with(self, failed: _Command) -> bool:
+        """Tell whether this is of no use once another one has failed."""
+        return self.body is not None and self.token is failed.token
+
     def ends_badly_by(self, line: str) -> bool:
         """Tell whether a line is a result that refuses this."""
         of_call = self.calls or self.text == _HANG_UP
@@ -145,6 +149,7 @@ class AtModem:
         """Queue a command, ``first`` before all that wait; ``body`` answers the modem's prompt.
 
         The prompt comes within ``COMMAND_US``, and the result of the body within ``timeout_us``.
+        Where a command fails, bodies of the same token that wait are not sent any more.
         """
         self._put(_Command(text, token or text, timeout_us, body), now_us, first)
 
@@ -283,6 +288,8 @@ class AtModem:
         else:
             lines = tuple(self._lines)
             self._events.append(CommandDone(command.token, ok, result, lines))
+            if not ok:
+                self._queue = deque(one for one in self._queue if not one.goes_with(command))
         self._next(now_us)
 
     def _take_call(self, data: bytes, now_us: int) -> None:

@@ -97,8 +97,6 @@ class ModemFailed(Event):
 class _Sending:
     number: str
     left: int
-    ok: bool = True
-    result: str = "OK"
 
 
 class MessageLine:
@@ -209,10 +207,8 @@ class MessageLine:
 
     def _sent(self, sending: _Sending, event: CommandDone) -> None:
         sending.left -= 1
-        if not event.ok:
-            sending.ok, sending.result = False, event.result
-        if not sending.left:
-            self._events.append(MessageSent(sending.number, sending.ok, sending.result))
+        if not event.ok or not sending.left:  # without one part the others would be no message
+            self._events.append(MessageSent(sending.number, event.ok, event.result))
 
     def _take_list(self, lines: Sequence[str], now_us: int) -> None:
         for head, pdu in _stored("+CMGL:", lines):

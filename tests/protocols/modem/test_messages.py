@@ -239,3 +239,14 @@ def test_a_network_that_never_accepts_a_message_is_not_waited_for() -> None:
     line.receive(b"\r\n> ", 1)
     line.expire(1 + SEND_US)
     assert line.events() == [MessageSent("+15550001", False, "no answer")]
+
+
+def test_a_message_of_which_a_part_is_refused_costs_no_more() -> None:
+    line = ready()
+    asked(line, bytes(1000))
+    line.send("+15550002", b"another", 1)
+    assert sending(line, "OK")[1].startswith("AT+CMGS=")
+    refused = sending(line, "+CMS ERROR: 38")
+    assert refused == ([MessageSent("+15550001", False, "+CMS ERROR: 38")], "AT+CMGF=0\r")
+    told(line, "OK")
+    assert sending(line, "OK")[0] == [MessageSent("+15550002", True, "OK")]
