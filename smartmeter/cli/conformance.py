@@ -110,6 +110,7 @@ def command(port: str | None, **options: Any) -> int:
         return _on_network(port, network, options)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
+    profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None
     if options["plan_only"]:
         if port is not None:
             _refuse_no_name(port)
@@ -119,7 +120,6 @@ def command(port: str | None, **options: Any) -> int:
     _refuse_an_empty_run(chosen, options["names"])
     if options["failures"] > options["tries"]:
         raise click.UsageError("--failures cannot be more than --tries")
-    profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None
     bench = _bench(port, profile or Profile(), permits, chosen.seed, options)
     try:
         device = _ask_for_permits(bench, permits, options["yes_serial"])

@@ -224,6 +224,7 @@ def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
         (("sim:", "--tries", "1", "--failures", "2"), 2, "--failures"),
         (("sim:", "--waivers", "/no/such"), 2, "/no/such"),
         (("sim:", "--replay", "/no/such"), 2, "/no/such"),
+        (("--plan", "--profile", "/no/such"), 2, "/no/such"),
         (("/dev/no-such-port",), 1, "no-such-port"),
         (("sim:", "--check", "D02", "--html", "/no/such/x.html"), 2, "choose another"),
     ],
