@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MADE = ROOT / "docs" / "c1219" / "tables"
 WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.rst")) if page.parent != MADE]
 PAGES = [ROOT / "README.rst", ROOT / "CHANGES.rst", *WRITTEN]
-WITH_CODE = ("c1219/tour", "c1219/own_tables", "c1219/parts", "own_transport")
+WITH_CODE = ("c1219/tour", "c1219/own_tables", "c1219/parts", "from_python", "own_transport")
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
