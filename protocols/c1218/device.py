@@ -7,21 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from protocols.datalink.timing import DEFAULT_TIMING, LinkChoices, Timing
+from protocols.psem.codes import Refused as Refused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Request
 from protocols.quirks import Quirk
-
-
-class Refused(Exception):
-    """A device's negative answer to a read or write.
-
-    ``bsy`` or ``dnr`` where the device would need longer than the client waits:
-    an answer is never late.
-    """
-
-    def __init__(self, code: ResponseCode) -> None:
-        self.code = code
-        super().__init__(code.name)
 
 
 class Device(Protocol):

@@ -14,6 +14,7 @@ from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.services import Deregister, Disconnect, Trace, encode_blocks
 from protocols.machine import Event
+from protocols.psem.codes import Refused as Refused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -28,14 +29,6 @@ from protocols.psem.services import (
 _OK = bytes([ResponseCode.ok])
 #: Standard procedures whose right two services of the network need (from memory).
 DEREGISTER_PROCEDURE, DISCONNECT_PROCEDURE = 24, 25
-
-
-class Refused(Exception):
-    """A device's negative answer to a read or write."""
-
-    def __init__(self, code: ResponseCode) -> None:
-        self.code = code
-        super().__init__(code.name)
 
 
 class NetworkDevice(Authority, Protocol):

@@ -31,6 +31,18 @@ class ResponseCode(IntEnum):
     PRIVATE = 0x1E
 
 
+class Refused(Exception):
+    """A device's negative answer to a read or write.
+
+    ``bsy`` or ``dnr`` where the device would need longer than the client waits:
+    an answer is never late.
+    """
+
+    def __init__(self, code: ResponseCode) -> None:
+        self.code = code
+        super().__init__(code.name)
+
+
 #: A request that is refused with one of these may succeed later.
 NOT_NOW = frozenset((ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
 

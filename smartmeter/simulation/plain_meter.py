@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from protocols.c1218.device import Refused as PortRefused
 from protocols.c1222.access import Rights
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION, URGENT
@@ -316,20 +315,14 @@ class _TablesOnTheNetwork:
     def read(self, table: int, rights: Rights, now_us: int) -> bytes:
         """Give a whole table image; raise Refused."""
         self._use(rights)
-        try:
-            return self._port.read(table, now_us)
-        except PortRefused as refused:
-            raise Refused(refused.code) from refused
+        return self._port.read(table, now_us)
 
     def write(
         self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
     ) -> None:
         """Write a whole table, or octets of it; raise Refused."""
         self._use(rights)
-        try:
-            self._port.write(table, offset, data, now_us)
-        except PortRefused as refused:
-            raise Refused(refused.code) from refused
+        self._port.write(table, offset, data, now_us)
 
     def span(
         self, table: int, indices: tuple[int, ...], count: int, rights: Rights, now_us: int
@@ -338,10 +331,7 @@ class _TablesOnTheNetwork:
         self.read(table, rights, now_us)
         if not self._port.has_service(IndexRead):
             raise Refused(ResponseCode.sns)
-        try:
-            return self._port.span(table, indices, count, now_us)
-        except PortRefused as refused:
-            raise Refused(refused.code) from refused
+        return self._port.span(table, indices, count, now_us)
 
     def default_table(self) -> int:
         """Give the table that the meter's port gives by default."""
