@@ -16,7 +16,6 @@ from protocols.c1222.node_events import RequestArrived
 from protocols.c1222.security import CIPHERTEXT
 from protocols.c1222.services import (
     Deregister,
-    Disconnect,
     NetworkLogon,
     NetworkSecurity,
     Service,
@@ -26,6 +25,7 @@ from protocols.c1222.sessions import Session, SessionTable
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    Disconnect,
     FullWrite,
     Identify,
     IndexWrite,

@@ -12,12 +12,13 @@ from typing import Protocol, runtime_checkable
 from protocols.c1222.access import AccessDesk, Authority, Rights, Task
 from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.node import Node, RequestArrived
-from protocols.c1222.services import Deregister, Disconnect, Trace, encode_blocks
+from protocols.c1222.services import Deregister, Trace, encode_blocks
 from protocols.machine import Event
 from protocols.psem.codes import Refused as Refused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
+    Disconnect,
     FullRead,
     FullWrite,
     IndexRead,

@@ -33,7 +33,7 @@ from protocols.psem.services import (
     Unknown,
 )
 
-DISCONNECT, DEREGISTER, RESOLVE, TRACE = 0x22, 0x24, 0x25, 0x26
+DEREGISTER, RESOLVE, TRACE = 0x24, 0x25, 0x26
 LOGON, SECURITY = 0x50, 0x51
 #: Services of C12.18 and C12.21 that C12.22 has not: authenticate, negotiate, timing set-up.
 _OF_OTHERS = frozenset((0x53, *range(0x60, 0x6C), 0x71))
@@ -55,11 +55,6 @@ class NetworkSecurity(Security):
     """51H on the network; alone, without a session, it names its user."""
 
     user_id: int | None = None
-
-
-@dataclass(frozen=True)
-class Disconnect(Request):
-    """22H: leave the network; needs the right to write procedure 25."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,6 @@ def encode_service(service: Service) -> bytes:
         case NetworkSecurity(password, user_id):
             name = b"" if user_id is None else user_id.to_bytes(2, "big")
             return encode_request(Security(password)) + name
-        case Disconnect():
-            return bytes([DISCONNECT])
         case Deregister(title):
             return bytes([DEREGISTER]) + uid_octets(title)
         case Resolve(title):
@@ -139,10 +132,6 @@ def decode_service(octets: bytes) -> Service:
             return _decode_long_write(octets, block_at)
     except ApduRejected as error:
         raise MalformedRequest(str(error), ResponseCode.iar) from error
-    if code == DISCONNECT:
-        if len(octets) != 1:
-            raise MalformedRequest("disconnect has no parameters", ResponseCode.iar)
-        return Disconnect()
     if code == LOGON:
         if len(octets) != 15:
             raise MalformedRequest(f"logon of {len(octets)} octets, 15 expected", ResponseCode.iar)

@@ -116,7 +116,7 @@ class Wait(Request):
 
 @dataclass(frozen=True)
 class Disconnect(Request):
-    """22H (C12.21): the call is over, the line is hung up."""
+    """22H.  C12.21: the call is over, the line is hung up; C12.22: leave the network."""
 
 
 @dataclass(frozen=True)

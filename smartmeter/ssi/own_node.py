@@ -19,10 +19,10 @@ from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, NodeSettings, RequestArrived
 from protocols.c1222.reception import TOLD_TO_ANYBODY
-from protocols.c1222.services import Deregister, Disconnect, Trace
+from protocols.c1222.services import Deregister, Trace
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite, IndexWrite, OffsetWrite
+from protocols.psem.services import Disconnect, FullWrite, IndexWrite, OffsetWrite
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.stamps import stamp_window_s

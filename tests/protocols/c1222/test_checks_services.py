@@ -13,7 +13,6 @@ from protocols.c1222.node import MessageRejected, NodeSettings, ResponseArrived,
 from protocols.c1222.security import MAX_SERVICES, EaxPrime
 from protocols.c1222.services import (
     TRACE,
-    Disconnect,
     NetworkLogon,
     NetworkSecurity,
     Resolve,
@@ -27,6 +26,7 @@ from protocols.psem.codec import ChecksumMismatch, block, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
+    Disconnect,
     FullRead,
     FullWrite,
     Identify,

@@ -10,9 +10,9 @@ from protocols.c1222.builder import TEST
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.server import DISCONNECT_PROCEDURE
-from protocols.c1222.services import Disconnect, NetworkSecurity, Resolve, encode_service
+from protocols.c1222.services import NetworkSecurity, Resolve, encode_service
 from protocols.psem.codec import encode_request
-from protocols.psem.services import FullWrite, OffsetRead
+from protocols.psem.services import Disconnect, FullWrite, OffsetRead
 from tests.protocols.c1222.conversation import (
     HOST,
     METER,

@@ -20,7 +20,6 @@ from protocols.c1222.registration import Register, Registered, serial_uid
 from protocols.c1222.security import AUTHENTICATED, CIPHERTEXT
 from protocols.c1222.services import (
     Deregister,
-    Disconnect,
     NetworkLogon,
     NetworkSecurity,
     Resolve,
@@ -32,6 +31,7 @@ from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
+    Disconnect,
     FullRead,
     FullWrite,
     Identify,

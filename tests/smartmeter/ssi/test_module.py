@@ -19,11 +19,12 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.identification import identification
 from protocols.c1222.registration import DEVICE_CLASS
 from protocols.c1222.security import AUTHENTICATED
-from protocols.c1222.services import Disconnect, NetworkLogon, NetworkSecurity, encode_service
+from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import (
     DefaultRead,
+    Disconnect,
     FullRead,
     FullWrite,
     Identify,
