@@ -8,6 +8,7 @@ from typing import Protocol
 from protocols.machine import Event, HangUp, Machine, earliest
 from protocols.modem.at import (
     INITIALISE,
+    NO_ANSWER,
     AtModem,
     CallEnded,
     CommandDone,
@@ -42,6 +43,8 @@ class AnsweringModem:
         self._modem = AtModem()
         self._modem.command(INITIALISE, now_us)
         self._remind_us = now_us + REMIND_US
+        #: Whether it has been freed of a call that we know nothing of, since it was reminded.
+        self._was_freed = False
         self._events: list[Event] = []
 
     def receive(self, data: bytes, now_us: int) -> None:
@@ -54,7 +57,7 @@ class AnsweringModem:
         self._server.expire(now_us)
         self._modem.expire(now_us)
         if now_us >= self._remind_us:
-            self._remind_us = now_us + REMIND_US
+            self._remind_us, self._was_freed = now_us + REMIND_US, False
             if not self._modem.stands:
                 self._modem.command(INITIALISE, now_us)
         self._heed(now_us)
@@ -84,8 +87,12 @@ class AnsweringModem:
             match event:
                 case Told(line) if line == RING:
                     self._modem.answer(now_us)
-                case CommandDone(token) if token == INITIALISE:
+                case CommandDone(token, result=result) if token == INITIALISE:
                     self._events.append(event)
+                    if result == NO_ANSWER and not self._was_freed:
+                        self._was_freed = True
+                        self._modem.end_forgotten_call(now_us)
+                        self._modem.command(INITIALISE, now_us)
                 case DataArrived(octets):
                     self._server.receive(octets, now_us)
                 case Connected():

@@ -36,6 +36,9 @@ LOST = b"\r\nNO CARRIER\r\n"
 #: What the modem says next may have come with it: a ring, where it is now.
 _LOST_AT_END = re.compile(re.escape(LOST) + rb"(?:\r\n[\r\n -~]*)?\Z")
 
+#: The result of what has no result in time.
+NO_ANSWER = "no answer"
+
 _GOOD = ("OK",)
 _BAD = ("ERROR",)
 _BAD_STARTS = ("+CME ERROR", "+CMS ERROR")
@@ -173,12 +176,15 @@ class AtModem:
     def hang_up(self, now_us: int) -> None:
         """End the call: silence, the escape sequence, silence, ATH."""
         if self.line is Line.ONLINE:
-            self.line = Line.ESCAPING
-            self._lines.clear()
-            self._due_us = now_us + GUARD_US
+            self._escape(now_us)
         elif self.line is Line.CALLING:
             self._out += b"\r"  # any character ends a dialling
             self._end_command(False, "given up", now_us)
+
+    def end_forgotten_call(self, now_us: int) -> None:
+        """End a call that another program took and did not end: in it a modem heeds no command."""
+        if self.line is Line.COMMAND and self._current is None:
+            self._escape(now_us)
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take octets from the modem, in any split."""
@@ -227,7 +233,7 @@ class AtModem:
         elif self._current is not None:
             if self._current.body is not None:  # the prompt may still come, and take what follows
                 self._queue.appendleft(_Command(ESCAPE, ESCAPE, ESCAPE_US))
-            self._end_command(False, "no answer", now_us)
+            self._end_command(False, NO_ANSWER, now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
@@ -259,6 +265,11 @@ class AtModem:
         self._due_us = now_us + (command.timeout_us if command.body is None else COMMAND_US)
         if command.calls:
             self.line = Line.CALLING
+
+    def _escape(self, now_us: int) -> None:
+        self.line = Line.ESCAPING
+        self._lines.clear()
+        self._due_us = now_us + GUARD_US
 
     def _take_line(self, line: str, now_us: int) -> None:
         command = self._current

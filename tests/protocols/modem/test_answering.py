@@ -7,7 +7,7 @@ from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1221.client import CallClient
 from protocols.c1221.conversation import CallConversation
 from protocols.modem.answering import REMIND_US, AnsweringModem
-from protocols.modem.at import COMMAND_US, INITIALISE, CommandDone
+from protocols.modem.at import COMMAND_US, GUARD_US, INITIALISE, CommandDone
 from protocols.transports.pcapng import read_capture
 from smartmeter.base.clock import monotonic_us
 from tests.protocols.c1221.call import CallBench
@@ -83,6 +83,33 @@ def test_a_modem_that_was_switched_off_is_told_again() -> None:
     assert line.hear(b"") == INITIALISE.encode() + b"\r"
     line.now_us += COMMAND_US
     assert line.hear(b"") == b"" and line.stands() == (False, "no answer")
+
+
+def test_a_call_that_another_program_left_is_ended_and_the_next_one_taken() -> None:
+    line = Line()
+    line.now_us = REMIND_US
+    assert line.hear(b"") == INITIALISE.encode() + b"\r"
+    line.now_us += COMMAND_US
+    assert line.hear(b"octets of that call") == b"" and line.stands() == (False, "no answer")
+    line.now_us += GUARD_US
+    assert line.hear(b"") == b"+++"
+    line.now_us += GUARD_US
+    assert line.hear(b"\r\nOK\r\n") == b"ATH\r"
+    assert line.hear(b"\r\nOK\r\n") == INITIALISE.encode() + b"\r"
+    line.hear(b"\r\nOK\r\n")
+    assert line.stands() == (True, "OK")
+    line.called()
+
+
+def test_a_modem_that_is_dead_is_freed_once_until_it_is_reminded() -> None:
+    line = Line()
+    line.now_us = REMIND_US
+    said = line.hear(b"")
+    while line.machine.deadline_us() != 2 * REMIND_US + 1000:
+        line.now_us = line.machine.deadline_us() or 0
+        said += line.hear(b"")
+    initialise = INITIALISE.encode() + b"\r"
+    assert said == initialise + b"+++ATH\r" + initialise
 
 
 class Caller:
