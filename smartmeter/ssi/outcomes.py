@@ -105,9 +105,10 @@ class Outcomes:
                 parts.watching.looked(event.result, event.line_us, read_us, now_us)
             case ("gap", int() as set_nbr, int() as first):
                 parts.gaps.done(event.result, set_nbr, first, now_us)
-        if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:
-            let_in = parts.link.logged_on(parts.optical.password_accepted, now_us)
-            if let_in and not parts.memory.resets.reset_told:
+        knows_time = parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None
+        if knows_time and parts.link.logged_on(parts.optical.password_accepted, now_us):
+            parts.tasks.scheduler.try_again(now_us)
+            if not parts.memory.resets.reset_told:
                 parts.tasks.report_reset(now_us)
         self._clock_set(now_us)
         parts.network.poll(now_us)
@@ -144,12 +145,13 @@ class Outcomes:
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
         parts = self._parts
+        is_refused = event.in_session and isinstance(event.error, _REFUSALS)
         if isinstance(event.error, AnotherMeter):
             parts.optical.password_accepted = None  # that the one before refused it says nothing
             parts.link.read_soon(now_us)
         elif isinstance(event.error, AnotherContext):
             parts.link.read_soon(now_us)
-        elif event.in_session and isinstance(event.error, _REFUSALS):
+        elif is_refused:
             self._answered(now_us)
         else:
             answers = event.in_session and isinstance(event.error, RemoteProtocolError)
@@ -163,7 +165,7 @@ class Outcomes:
                 if parts.reporter.meter is None or not isinstance(event.error, LinkError):
                     parts.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
             case Run() as run:
-                parts.tasks.failed(run, now_us)
+                parts.tasks.failed(run, now_us, is_refused)
             case Asked() as request:
                 self._serving.failed(request, now_us)
             case ("watch", _) | "log" as token:

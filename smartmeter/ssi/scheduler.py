@@ -33,6 +33,8 @@ _TIMES_OF = {
     ScheduleKind.ONCE: ("KIND", "ONCE_TIME"),
 }
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
+#: The longest pause after which the meter is asked again for what it refuses: it notes sessions.
+MAX_REFUSED_US = 21_600_000_000
 
 
 @dataclass(frozen=True)
@@ -236,8 +238,11 @@ class Scheduler:
         if self._taken.get(run.number) is run:
             del self._taken[run.number]
 
-    def failed(self, run: Run, now_us: int) -> None:
-        """Free a schedule whose run failed; it is tried again after a pause that doubles."""
+    def failed(self, run: Run, now_us: int, is_refused: bool = False) -> None:
+        """Free a schedule whose run failed; it is tried again after a pause that doubles.
+
+        Of what the meter has refused it grows longer, as that may be for good.
+        """
         number = run.number
         self._free(run)
         if not self._runs(number):
@@ -247,8 +252,13 @@ class Scheduler:
             same = [one for one in self._asked if one.schedule == run.schedule]
             last = max(run, *same, key=lambda one: one.due_s)
             self._asked = [one for one in self._asked if one not in same] + [last]
-        pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, MAX_RETRY_US)
+        most_us = MAX_REFUSED_US if is_refused else MAX_RETRY_US
+        pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, most_us)
         self._retry[number] = (now_us + pause_us, pause_us)
+
+    def try_soon(self, number: int) -> None:
+        """Somebody wants a run of this schedule: it does not wait because one has failed."""
+        self._retry.pop(number, None)
 
     def try_again(self, now_us: int) -> None:
         """What made runs fail is over: all of them are tried at once."""

@@ -103,6 +103,7 @@ class TaskRunner:
             return False
         memory = self._memory
         run = self._ask(schedule, Cause.ON_DEMAND, self._reporter.utc_s(now_us))
+        self.scheduler.try_soon(schedule_nbr)
         order = _order(run)
         if order not in memory.orders:
             others = [one for one in memory.orders if one[0] != schedule_nbr]
@@ -201,8 +202,8 @@ class TaskRunner:
 
     # What came of it.
 
-    def failed(self, run: Run, now_us: int) -> None:
-        """A run could not be done; it is tried again."""
+    def failed(self, run: Run, now_us: int, is_refused: bool = False) -> None:
+        """A run could not be done, or the meter has refused it; it is tried again."""
         self._reporter.raise_fault()
         if run.schedule["TASK"] == Task.DEMAND_RESET:
             self.resets.failed()
@@ -210,7 +211,7 @@ class TaskRunner:
         if self._is_given_up(run):
             self.scheduler.ended(run)
         else:
-            self.scheduler.failed(run, now_us)
+            self.scheduler.failed(run, now_us, is_refused)
 
     def _is_given_up(self, run: Run) -> bool:
         """Tell whether a run was under way for the meter before this one, which it would change."""

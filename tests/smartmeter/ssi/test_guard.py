@@ -1,8 +1,10 @@
 """Nothing that the network asks reaches the meter against the host's permission."""
 
+from dataclasses import dataclass
+
 import pytest
 
-from ansi_tables.ssi_tables import Command, SsiTable, Task
+from ansi_tables.ssi_tables import Command, ScheduleKind, SsiTable, Task
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -20,6 +22,7 @@ from smartmeter.ssi.guard import Everything, Guard, WriteDenied
 from tests.smartmeter.ssi.host import Street, command, own_write, schedule, schedules
 
 ISC, OK = bytes([ResponseCode.isc]), b"\0"
+DAY_S = 86_400
 CALL_10_LITTLE, CALL_10_BIG = b"\x0a\x00\x01", b"\x00\x0a\x01"
 
 
@@ -104,3 +107,40 @@ def test_neither_a_schedule_nor_a_command_resets_the_demand_of_a_guarded_meter()
     assert street.device.meter.metering.registers.resets == 0
     denied = [e for e in street.device.events() if isinstance(e, WriteDenied)]
     assert {event.what for event in denied} == {"procedure 9"}
+
+
+@dataclass
+class Changing:
+    """A permission that its host gives later."""
+
+    allows: bool = False
+
+    def table(self, number: int) -> bool:
+        return False
+
+    def procedure(self, number: int) -> bool:
+        return self.allows
+
+
+def denials(street: Street) -> int:
+    return sum(isinstance(event, WriteDenied) for event in street.device.events())
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_reset_that_is_refused_for_good_opens_few_sessions_and_is_done_when_it_may_be(
+    ordered: bool,
+) -> None:
+    """A meter notes each session in its history log."""
+    permission = Changing()
+    street = Street(permission=permission)
+    street.run(10)
+    reset = schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=5)
+    street.provision(SCHEDULES=schedules(reset))
+    street.run(2 * DAY_S)
+    assert 10 < denials(street) < 30
+    permission.allows = True
+    if ordered:
+        order = command(Command.REPORT_NOW, SCHEDULE_NBR=1)
+        street.ask(own_write(SsiTable.COMMAND, order))
+    street.run(60 if ordered else DAY_S)
+    assert street.device.meter.metering.registers.resets == 1
