@@ -39,6 +39,8 @@ ANSWER_S = 5.0
 #: Messages that wait each way; of those to us only Home Assistant's births come.
 MAX_QUEUED = 100
 ONLINE, OFFLINE = "online", "offline"
+#: Where Home Assistant tells its birth by default, whatever its discovery's prefix is.
+BIRTH = "homeassistant/status"
 
 
 class MeterView(Protocol):
@@ -123,7 +125,8 @@ class MqttSink:
         self._shown.clear()
         await client.publish(self._presence, ONLINE, qos=1, retain=True)
         if settings.discovery:
-            await client.subscribe(f"{settings.discovery}/status", qos=1)
+            for topic in dict.fromkeys((BIRTH, f"{settings.discovery}/status")):
+                await client.subscribe(topic, qos=1)
         # What an end of ours left with the broker comes late, and must not hide what we tell.
         await client.subscribe(self._presence, qos=1)
         while True:

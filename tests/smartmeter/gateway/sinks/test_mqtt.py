@@ -130,12 +130,16 @@ async def test_a_meter_is_discovered_shown_and_told_interval_by_interval(
     assert await listener.wait("smartmeter/gateway", "offline") == "offline"
 
 
+@pytest.mark.parametrize("prefix", ["homeassistant", "home"])
 async def test_when_home_assistant_is_born_anew_everything_is_told_again(
-    broker: Broker, listener: Listener, tmp_path: Path
+    broker: Broker, listener: Listener, tmp_path: Path, prefix: str
 ) -> None:
-    mqtt, _ = sink(broker, tmp_path, View(), [])
+    """Its birth has a topic of its own, which does not follow the prefix of its discovery."""
+    readings = Readings(tmp_path / "readings.sqlite3")
+    settings = MqttSettings("127.0.0.1", broker.port, discovery=prefix)
+    mqtt = MqttSink(settings, readings, lambda: [View()], print)
     task = asyncio.create_task(mqtt.run())
-    topic = f"homeassistant/device/smartmeter_{ESN}/config"
+    topic = f"{prefix}/device/smartmeter_{ESN}/config"
     await listener.wait(topic)
     before = sum(t == topic for t, _ in listener.messages)
     async with aiomqtt.Client("127.0.0.1", broker.port) as home:
