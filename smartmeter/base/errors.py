@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SmartMeterError(Exception):
     """Something that the user can mend; its text is one line: place, fault, remedy."""
@@ -32,3 +35,12 @@ class StorageError(SmartMeterError):
 
 class DamagedError(StorageError):
     """What was kept is damaged: no later try can read it."""
+
+
+@contextmanager
+def told_as(kind: type[SmartMeterError], place: object, remedy: str) -> Iterator[None]:
+    """Tell what the system refuses within as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(str(place), error.strerror or str(error), remedy) from error

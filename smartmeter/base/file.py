@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 
 MAX_PASSWORD_FILE_OCTETS = 4096
 _READ_OCTETS = 1 << 16
@@ -35,13 +35,11 @@ def read_file(path: Path, limit: int, place: str = "") -> bytes:
     it is a pipe that nobody writes into.  For who has opened it to write is waited.
     """
     place = place or str(path)
-    try:
+    with told_as(SettingsError, place, "check name and rights"):
         if stat.S_ISFIFO(path.stat().st_mode):
             return _read_pipe(path, limit, place)
         with path.open("rb") as file:
             return read_stream(file, limit, place)
-    except OSError as error:
-        raise SettingsError(place, str(error.strerror), "check name and rights") from error
 
 
 def _read_pipe(path: Path, limit: int, place: str) -> bytes:

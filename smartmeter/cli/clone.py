@@ -17,7 +17,7 @@ from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, PortNameError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError, told_as
 from smartmeter.base.file import replacing
 from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE
@@ -306,8 +306,5 @@ class _Target:
 
 def _write(path: Path, image: MeterImage) -> None:
     """Write the file as a whole: a crash leaves the old one or the new one."""
-    try:
-        with replacing(path) as beside:
-            beside.write_text(image.to_json(), encoding="ascii")
-    except OSError as error:
-        raise SmartMeterError(str(path), str(error.strerror), "choose another file") from error
+    with told_as(SmartMeterError, path, "choose another file"), replacing(path) as beside:
+        beside.write_text(image.to_json(), encoding="ascii")

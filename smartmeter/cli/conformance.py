@@ -22,7 +22,7 @@ from protocols.transports.names import tcp_address
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError, told_as
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.given import refuse_given, refuse_others
@@ -362,14 +362,10 @@ def _check_reports(options: dict[str, Any]) -> None:
         if options[key]:
             path = Path(options[key])
             is_new = not os.path.lexists(path)
-            try:
+            with told_as(SettingsError, options[key], "choose another file"):
                 path.open("a", encoding="utf-8").close()
                 if is_new:  # there may be nothing to write into it
                     path.unlink()
-            except OSError as error:
-                raise SettingsError(
-                    options[key], str(error.strerror), "choose another file"
-                ) from error
 
 
 def _end(report: Report, options: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.simulation.actions import ControlError, Controllable
 
 MAX_BODY_OCTETS = 4 << 20
@@ -108,12 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
 async def controlled(control: Controllable, address: str) -> AsyncIterator[str]:
     """Serve the control interface while the body runs; gives its URL."""
     host, port = host_port("--control", address, "127.0.0.1:8090")
-    try:
+    with told_as(SettingsError, f"--control {address}", "choose a port that is free"):
         server = _Server((host, port), _Handler)
-    except OSError as error:
-        raise SettingsError(
-            f"--control {address}", str(error.strerror or error), "choose a port that is free"
-        ) from error
     server.control, server.loop = control, asyncio.get_running_loop()
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()

@@ -14,7 +14,7 @@ import click
 from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import listening_place, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import write_new
 from smartmeter.cli.file_name import NAME, file_option, folder_option
 from smartmeter.cli.given import refuse_given
@@ -181,10 +181,8 @@ def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:
     if path.exists():
         return read_keys(text_of("--keys", str(path)), f"--keys {path}", count)
     made = made_keys(count, settings.seed, settings.plain)
-    try:
+    with told_as(SettingsError, f"--keys {path}", "choose another"):
         write_new(path, key_text(made).encode())
-    except OSError as error:
-        raise SettingsError(f"--keys {path}", str(error.strerror), "choose another") from error
     click.echo(f"made {path}: give these keys to the head-end", err=True)
     return made
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import SettingsError, StorageError, told_as
 from smartmeter.base.file import read_text, replacing
 from smartmeter.conformance.bench import Bench
 
@@ -58,10 +58,6 @@ class FileJournal:
             self._path.unlink(missing_ok=True)
             return
         originals = {str(n): octets.hex() for n, octets in self._originals.items()}
-        try:
-            with replacing(self._path) as beside:
-                beside.write_text(json.dumps(originals), encoding="ascii")
-        except OSError as error:
-            raise StorageError(
-                str(self._path), str(error.strerror), "run in a folder of yours"
-            ) from error
+        told = told_as(StorageError, self._path, "run in a folder of yours")
+        with told, replacing(self._path) as beside:
+            beside.write_text(json.dumps(originals), encoding="ascii")

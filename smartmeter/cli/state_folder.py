@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import StorageError, told_as
 
 #: What holds the claims of this process, by device and inode: the system takes them back when it
 #: ends, by kill -9 too.
@@ -14,13 +14,9 @@ _CLAIMS: dict[tuple[int, int], int] = {}
 
 def claim(folder: Path) -> None:
     """Make a folder this process's own; StorageError when another has it, or it cannot be made."""
-    try:
+    with told_as(StorageError, folder, "check the folder and its rights"):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise StorageError(
-            str(folder), str(error.strerror), "check the folder and its rights"
-        ) from error
     _keep(descriptor, folder, "folder")
 
 

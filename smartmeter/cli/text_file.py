@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from protocols.transports.private_file import open_private
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import read_text
 
 MAX_FILE_OCTETS = 1 << 28
@@ -22,8 +22,6 @@ def open_to_write(option: str, name: str, private: bool = False) -> TextIO:
 
     ``private``: nobody else may read it.
     """
-    try:
+    with told_as(SettingsError, f"{option} {name}", "choose another"):
         target = open_private(Path(name)) if private else name
         return open(target, "w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise SettingsError(f"{option} {name}", str(error.strerror), "choose another") from error

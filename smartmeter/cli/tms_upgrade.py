@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import read_file, write_new
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
@@ -182,7 +182,5 @@ def _private_key(name: str) -> bytes:
 
 def _write(path: Path, content: str | bytes, mode: int) -> None:
     """Write a new file; one that is there is not replaced."""
-    try:
+    with told_as(SettingsError, path, "choose another name"):
         write_new(path, content.encode() if isinstance(content, str) else content, mode)
-    except OSError as error:
-        raise SettingsError(str(path), str(error.strerror), "choose another name") from error

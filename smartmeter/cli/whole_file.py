@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import replacing
 
 STANDARD_OUTPUT = "-"
@@ -28,12 +28,8 @@ def whole_path(option: str, name: str) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise SettingsError(f"{option} {name}", "is no file", "choose another name")
     with ExitStack() as stack:
-        try:
+        with told_as(SettingsError, f"{option} {name}", "choose another"):
             beside = stack.enter_context(replacing(path))
-        except OSError as error:
-            raise SettingsError(
-                f"{option} {name}", str(error.strerror), "choose another"
-            ) from error
         yield beside
 
 

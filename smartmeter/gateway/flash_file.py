@@ -28,7 +28,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import StorageError, told_as
 from smartmeter.base.nvram import DAMAGED_PAGE, check_changes
 
 MAGIC = b"SMNV\x00\x00\x00\x01"
@@ -103,17 +103,13 @@ class FlashFile:
         #: Up to here the log is not rewritten.
         self._compact_octets = COMPACT_OCTETS
         self._budget = budget or WriteBudget(lambda: 0)
-        try:
+        with told_as(StorageError, path, "check the folder and its rights"):
             path.parent.mkdir(parents=True, exist_ok=True)
             if _holds_pages(path):
                 self._load()
             else:
                 self._rewrite()
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            raise StorageError(
-                str(path), str(error.strerror), "check the folder and its rights"
-            ) from error
 
     def get(self, name: str) -> bytes | None:
         """Give the page, or None when there is none."""
@@ -232,12 +228,8 @@ class FlashFile:
 
 def read_pages(path: Path) -> dict[str, bytes]:
     """Give the pages of a file, and leave it as it is; StorageError when it is no such file."""
-    try:
+    with told_as(StorageError, path, "check the folder and its rights"):
         return _read(path)[0] if _holds_pages(path) else {}
-    except OSError as error:
-        raise StorageError(
-            str(path), str(error.strerror), "check the folder and its rights"
-        ) from error
 
 
 def _holds_pages(path: Path) -> bool:

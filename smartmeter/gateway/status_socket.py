@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError, told_as
 
 TIMEOUT_S = 5.0
 MAX_STATUS_OCTETS = 1 << 20
@@ -34,7 +34,7 @@ class StatusSocket:
 
     async def start(self) -> None:
         """Listen; SettingsError when the name is taken by what is no socket, or still answers."""
-        try:
+        with told_as(SettingsError, f"socket {self._path}", "choose another name"):
             if self._path.exists() and stat.S_ISSOCK(self._path.stat().st_mode):
                 refuse_second(self._path)
                 self._path.unlink()  # of a gateway that was killed
@@ -42,10 +42,6 @@ class StatusSocket:
             with _short_name(self._path) as name:
                 self._server = await asyncio.start_unix_server(self._serve, name)
             self._path.chmod(0o660)
-        except OSError as error:
-            raise SettingsError(
-                f"socket {self._path}", str(error.strerror), "choose another name"
-            ) from error
 
     def stop(self) -> None:
         """End, and take the name away."""

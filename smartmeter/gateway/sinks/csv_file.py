@@ -21,7 +21,7 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import StorageError, told_as
 from smartmeter.base.file import sync_folder
 from smartmeter.gateway.readings import Readings
 
@@ -89,7 +89,7 @@ class CsvFile:
 
     def _append(self, octets: bytes, size: int, end_crc: int | None) -> bytes:
         """Write after ``size`` octets, whatever stands there; give the file's last octets."""
-        try:
+        with told_as(StorageError, self._path, "free some space, check the rights"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
             with os.fdopen(descriptor, "r+b") as file:
@@ -108,10 +108,6 @@ class CsvFile:
                 os.fsync(descriptor)
             if not size:
                 sync_folder(self._path.parent)
-        except OSError as error:
-            raise StorageError(
-                str(self._path), str(error.strerror), "free some space, check the rights"
-            ) from error
         return (end + octets)[-END_OCTETS:]
 
 
