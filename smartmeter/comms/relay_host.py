@@ -253,8 +253,9 @@ class RelayHost:
         while True:
             try:
                 connection = self._connection = await bearer.connect()
-                if not bearer.settings.address.startswith("tls:"):
-                    self._way_up.works()  # TLS 1.3 refuses a certificate later: see what comes
+                # TLS 1.3 refuses a certificate later, datagrams may reach nobody: see what comes.
+                if not bearer.settings.address.startswith(("tls:", "udp:")):
+                    self._way_up.works()
                 if was_open:
                     self._let_nodes_go()
                 was_open = True

@@ -38,6 +38,7 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._take: Callable[[bytes], None] | None = None
         self._ended = asyncio.Event()
+        self._fault: Exception | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._capture = active()
 
@@ -61,6 +62,7 @@ class UdpConnection(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """Nobody listens there; asyncio's call."""
+        self._fault = exc
         self._ended.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,9 +77,13 @@ class UdpConnection(asyncio.DatagramProtocol):
             self._again_later(own_id, octets, 0)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives until the socket is closed, or nobody listens at its other end."""
+        """Give what arrives until the socket is closed; OSError when nobody listens at the other
+        end.
+        """
         self._take = take
         await self._ended.wait()
+        if self._fault is not None:
+            raise self._fault
 
     def close(self) -> None:
         """End it."""

@@ -245,6 +245,23 @@ async def test_a_way_up_that_is_not_there_is_told_once_and_so_is_its_coming(tms:
     assert works == f"upstream tcp:127.0.0.1:{port}: works"
 
 
+async def test_a_way_up_of_datagrams_works_only_once_something_has_come_by_it() -> None:
+    told: list[str] = []
+    port = free_port()
+    relay = RelayHost(ApTitle.parse(".93"), f"udp:127.0.0.1:{port}", tell=told.append)
+    await relay.start("127.0.0.1", 0)
+    await until(lambda: told, "it is told")
+    upper = RelayHost(ApTitle.parse(".94"), None)
+    await upper.start("127.0.0.1", port)
+    await until(lambda: len(told) > 1, "it is tried again")
+    await relay.stop()
+    await upper.stop()
+    assert told == [
+        f"upstream udp:127.0.0.1:{port}: is away (Connection refused)",
+        f"upstream udp:127.0.0.1:{port}: works",
+    ]
+
+
 async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> None:
     relay = RelayHost(ApTitle.parse(".91"), tcp(tms.address))
     await relay.start("127.0.0.1", 0)

@@ -90,7 +90,8 @@ async def test_where_nobody_listens_the_connection_ends() -> None:
     nobody = f"udp:127.0.0.1:{free_port()}"
     connection = await UdpBearer(BearerSettings("u", nobody)).connect()
     connection.send(request([READ_1]))
-    await asyncio.wait_for(connection.receive(lambda octets: None), 60)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.wait_for(connection.receive(lambda octets: None), 60)
     connection.close()
 
 
