@@ -16,6 +16,7 @@ traceback comes only with ``--debug``.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -139,6 +140,12 @@ def _fill_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
+def _escape_what_cannot_be_printed() -> None:
+    """Let a letter that the output's encoding lacks end nothing, as it ends no error message."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _give_up_output() -> None:
     """Let what cannot be printed go: Python would fail on it once more at its end."""
     try:
@@ -174,6 +181,7 @@ def main() -> None:
     """Run the command line; the console script's entry point."""
     sys.unraisablehook = _once_more
     _fill_closed_streams()
+    _escape_what_cannot_be_printed()
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort as error:

@@ -120,6 +120,25 @@ def test_a_reader_that_has_gone_is_no_failure() -> None:
         assert (process.stderr.read(), process.wait(60)) == (b"", 0)
 
 
+def test_a_letter_that_the_output_has_no_code_for_ends_nothing(tmp_path: Path) -> None:
+    latin = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "read", "--help"],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert latin.returncode == 0 and rb"echo \u2026" in latin.stdout
+    # Nor does the name of a file that is no text.
+    named = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "tms", "upgrade", "key", b"name\xff"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert named.returncode == 0, named.stderr
+
+
 def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Path) -> None:
     done = _run("tms", "upgrade", "key", str(tmp_path / "no" / "key"))
     assert done.returncode in (1, 2) and "Errno" not in done.stderr
