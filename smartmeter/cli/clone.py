@@ -89,8 +89,8 @@ class ObservedPort:
 @click.command()
 @click.argument("port")
 @click.argument("file", type=FILE)
-@logon_options
 @network_options
+@logon_options
 @power_options
 @click.option("--with-secrets", is_flag=True, help="Keep passwords and keys in the image.")
 @click.option("--share", is_flag=True, help="Blank identity and customer data, to show the image.")

@@ -53,7 +53,7 @@ command.add_command(show)
 )
 @file_option("--image", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
-@click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
+@click.option("--count", default=1, show_default=True, help="Serve so many; see above.")
 @click.option("--profile", default="residential", show_default=True, help="A kind of device.")
 @click.option(
     "--seed",
