@@ -126,11 +126,15 @@ class Recorders:
         if self.recording:
             told = [recorder.end(end_us // US_PER_S, totals, test)]
             last_us = new_us - self._clock.after_boundary_us(recorder.length_s, new_us)
-            fits = recorder.set.blocks * recorder.set.intervals
-            first_us = max(end_us + length_us, last_us - fits * length_us)
+            first_us = end_us + length_us
+            if not recorder.set.inhibit:  # what would be lost again is not recorded
+                fits = recorder.set.blocks * recorder.set.intervals
+                first_us = max(first_us, last_us - fits * length_us)
             for skipped_us in range(first_us, last_us + 1, length_us):
                 recorder.common = flag
                 told.append(recorder.skip(skipped_us // US_PER_S, totals))
+                if told[-1] is None:
+                    break  # nor may be the others
             self._tell(recorder, told)
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = (flag, True) if inside else (0, False)

@@ -132,7 +132,8 @@ class ReferenceProfile:
             self.close(world, end)
             last = world.now - (world.now + world.zone) % self.length
             kept = self.blocks.capacity * self.size
-            end = max(end + self.length, last - kept * self.length)
+            oldest = end if self.blocks.inhibit else last - kept * self.length
+            end = max(end + self.length, oldest)
             while end <= last:
                 self.common = flag
                 self.skip(world, end)

@@ -1,10 +1,14 @@
 """The meter measures exactly, keeps what it measured, and shows it in its tables."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import layout_for
+from ansi_tables.meaning.load_profile import load_profile
 from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.scripts import LogonSettings, open_session, read_table, write_table
 from protocols.errors import ServiceRefused
@@ -93,6 +97,20 @@ def programming() -> tuple[Bench, Line]:
     image[0] += 1
     line.run(write_table(13, bytes(image), line.client.limits))
     return bench, line
+
+
+def test_a_profile_that_may_lose_nothing_has_the_beginning_of_a_long_outage() -> None:
+    flags = (*RESIDENTIAL.tables[61]["LP_FLAGS"], "LP_SET1_INHIBIT_OVF_FLAG")
+    dims = {**RESIDENTIAL.tables[61], "LP_FLAGS": flags, "NBR_BLKS_SET1": 2}
+    bench = Bench(replace(RESIDENTIAL, tables={**RESIDENTIAL.tables, 61: dims}))
+    bench.wait(3 * HOUR_US)
+    bench.meter.mains(False, bench.now_us)
+    bench.now_us += 100 * HOUR_US  # in two blocks are 48 hours
+    bench.meter.mains(True, bench.now_us)
+    bench.wait(HOUR_US)
+    shown = load_profile(bench.snapshot()).ends_utc_s
+    assert len(shown) == 192 and shown == [interval.end_utc_s for interval in bench.book]
+    assert all(later - end == 900 for end, later in pairwise(shown))
 
 
 def test_a_session_that_an_outage_cuts_short_ends_there_with_what_it_programmed() -> None:
