@@ -187,10 +187,12 @@ class TimeOfUse:
         return self._acts[1]
 
     def _dst_today(self, today: date) -> list[int]:
-        """Give the daylight-saving action of a date, unless it is done."""
+        """Give the daylight-saving action of a date, unless it is done; of several the last."""
         assert self._plan is not None
         wanted = DST_OFF if self.state.dst_on else DST_ON
-        return [a.control for a in self._plan.actions(today) if a.control == wanted]
+        controls = [action.control for action in self._plan.actions(today)]
+        last = [control for control in controls if control in (DST_ON, DST_OFF)][-1:]
+        return last if wanted in last else []
 
     def _schedule(self, day: date) -> Any:
         assert self._plan is not None

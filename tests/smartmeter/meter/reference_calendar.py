@@ -148,12 +148,16 @@ class ReferenceCalendar:
         """Let daylight saving begin or end when its hour has come."""
         local = self.local(utc_s)
         at_s = local.hour * 3600 + local.minute * 60 + local.second
-        wanted = DST_OFF if self.dst else DST_ON
-        for control, _, _ in self.actions(local.date()):
-            if control == wanted and at_s >= self.hours[control]:
-                self.dst = int(control == DST_ON)
-                return bool(self.dst)
-        return None
+        control = self.daylight(local.date())
+        if control in (None, DST_ON if self.dst else DST_OFF) or at_s < self.hours[control]:
+            return None
+        self.dst = int(control == DST_ON)
+        return bool(self.dst)
+
+    def daylight(self, day: date) -> Any:
+        """Give what a date does to daylight saving: the last word counts; None for nothing."""
+        words = [control for control, _, _ in self.actions(day) if control in (DST_ON, DST_OFF)]
+        return words[-1] if words else None
 
     def step(self, utc_s: int) -> Asked:
         """Do what the dates up to now have, each once."""
@@ -169,10 +173,10 @@ class ReferenceCalendar:
                     asked.season, asked.again = control - 3, self.done <= self.acted
                 if self.done > self.acted:
                     asked.reset, asked.read = asked.reset or reset, asked.read or read
-                missed = control in (DST_ON, DST_OFF) and self.done < today
-                if missed and self.dst != (control == DST_ON):
-                    self.dst = int(control == DST_ON)
-                    asked.dst = bool(self.dst)
+            missed = self.daylight(self.done) if self.done < today else None
+            if missed is not None and self.dst != (missed == DST_ON):
+                self.dst = int(missed == DST_ON)
+                asked.dst = bool(self.dst)
             self.acted = max(self.acted, self.done)
             asked.special = self.special if self.special != NO_SPECIAL else None
         asked.read = bool(asked.read and self.flags1["TOU_SELF_READ_FLAG"])

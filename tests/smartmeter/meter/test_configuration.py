@@ -290,6 +290,23 @@ def test_a_clock_over_daylight_saving_shows_local_time_and_loses_no_interval() -
     assert EventCode.DST_ON in codes(bench)
 
 
+@pytest.mark.parametrize("words, told", [((1, 2), []), ((2, 1), [EventCode.DST_ON])])
+def test_of_two_words_on_daylight_saving_for_one_date_the_last_counts(
+    words: tuple[int, int], told: list[int]
+) -> None:
+    bench = Bench(TOU, epoch_us=int(datetime(2026, 3, 8, 4, tzinfo=UTC).timestamp()) * US_PER_S)
+    dates = bench.snapshot()[54].NON_RECURR_DATES
+    today = dates[2]
+    assert str(today.NON_RECURR_DATE.value) == "2026-03-08"
+    both = [
+        today | {"CALENDAR_ACTION": today.CALENDAR_ACTION | {"CALENDAR_CTRL": word}}
+        for word in words
+    ]
+    write(bench, 54, NON_RECURR_DATES=[*dates[:2], *both, *dates[4:]])
+    bench.wait(20 * HOUR_US)
+    assert [code for code in codes(bench) if code in (22, 23)] == told
+
+
 def test_a_third_password_is_a_third_role_and_one_less_takes_its_rights() -> None:
     bench = Bench(TOU)
     write(bench, 41, NBR_PASSWORDS=3)
