@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
-from protocols.machine import Event, HangUp, Machine
+from protocols.machine import Event, HangUp
 from protocols.modem.answering import AnsweringModem
 from protocols.modem.at import CommandDone
 from protocols.transports.capture import active
@@ -150,7 +150,7 @@ class CallCarrier:
     def _make(self, now_us: int) -> AnsweringModem:
         return AnsweringModem(self._line, now_us)
 
-    def _heed(self, machine: Machine, event: Event) -> None:
+    def _heed(self, event: Event) -> None:
         """Take note of how the modem does; the line tells its handler of calls itself."""
         match event:
             case CommandDone(ok=True):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
-from protocols.machine import Event, Machine
+from protocols.machine import Event
 from protocols.modem.at import INITIALISE, AtModem, CallEnded, CommandDone, Connected, DataArrived
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
@@ -67,7 +67,7 @@ class DialledConnection(TaskConnection):
         self._caller = _Caller(self._number, now_us)
         return self._caller
 
-    def _heed(self, machine: Machine, event: Event) -> None:
+    def _heed(self, event: Event) -> None:
         match event:
             case Connected():
                 self._ready.set()

@@ -16,7 +16,7 @@ MAX_WAIT_S = 0.1
 
 
 async def run_on_port(
-    name: str, make: Callable[[int], Machine], heed: Callable[[Machine, Event], None]
+    name: str, make: Callable[[int], Machine], heed: Callable[[Event], None]
 ) -> None:
     """Run a machine on a port until cancelled; OSError when the port cannot be had, or goes."""
     try:
@@ -28,7 +28,7 @@ async def run_on_port(
         while True:
             await _turn(port, machine)
             for event in machine.events():
-                heed(machine, event)
+                heed(event)
     except PortError as error:
         raise OSError(str(error)) from error
     finally:

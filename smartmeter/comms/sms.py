@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event, Machine
+from protocols.machine import Event
 from protocols.modem.messages import (
     MessageCame,
     MessageLine,
@@ -104,7 +104,7 @@ class _Line:
         self._machine, self._waiting = MessageLine(now_us), 0
         return self._machine
 
-    def _heed(self, machine: Machine, event: Event) -> None:
+    def _heed(self, event: Event) -> None:
         match event:
             case Ready():
                 self._standing.works()
