@@ -22,11 +22,11 @@ from ansi_tables.ssi_layouts import (
     MAX_COMPACT_VALUES,
     MAX_INTERVALS,
     RAW,
+    SIGNATURE,
     from_compact,
     to_compact,
 )
 
-_SIGNATURE = b"SSI1"
 _HEADER = Struct("<4sH16s2I2B4I2B")
 _HEADER_NAMES = (
     "OUTBOX_EPOCH",
@@ -61,7 +61,7 @@ _MISFITS = (struct.error, KeyError, TypeError, AttributeError, UnicodeError)
 
 def report_header(data: bytes) -> dict[str, Any] | None:
     """Read REPORT_HEADER."""
-    if len(data) != _HEADER.size or data[:4] != _SIGNATURE:
+    if len(data) != _HEADER.size or data[:4] != SIGNATURE:
         return None
     signature, base, esn, *numbers = _HEADER.unpack(data)
     text = esn.rstrip(b"\0").decode("utf-8", "replace")
@@ -121,13 +121,13 @@ def _interval(status_octets: int, channels: int) -> Struct:
 
 def encode_report_header(value: Mapping[str, Any]) -> bytes | None:
     """Write REPORT_HEADER."""
-    if value.get("SIGNATURE", _SIGNATURE) != _SIGNATURE:
+    if value.get("SIGNATURE", SIGNATURE) != SIGNATURE:
         return None
     try:
         esn = value["ESN"].encode("utf-8")
         if len(esn) > _ESN_OCTETS:
             return None
-        return _HEADER.pack(_SIGNATURE, value["BASE"], esn, *_HEADER_FIELDS(value))
+        return _HEADER.pack(SIGNATURE, value["BASE"], esn, *_HEADER_FIELDS(value))
     except _MISFITS:
         return None
 

@@ -44,6 +44,10 @@ MAX_TRANSITIONS = 64
 MAX_INTERVALS = 4096
 #: Values in one compact part: bounds the time that decoding any octets can take.
 MAX_COMPACT_VALUES = 16_384
+#: How the header of a report begins.
+SIGNATURE = b"SSI1"
+#: Most octets of an upgrade's image, and the octets of each of its pieces but the last.
+MAX_IMAGE_OCTETS, PIECE_OCTETS = 2 << 20, 1024
 
 
 def _text(octets: int) -> Construct[Any, Any]:
@@ -96,7 +100,7 @@ def _at_most(count: int, limit: int) -> int:
 
 
 REPORT_HEADER = Struct(
-    "SIGNATURE" / Const(b"SSI1"),
+    "SIGNATURE" / Const(SIGNATURE),
     "BASE" / Int16ul,
     "ESN" / _text(16),
     "OUTBOX_EPOCH" / Int32ul,

@@ -13,14 +13,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
+from ansi_tables.ssi_layouts import PIECE_OCTETS
 from ansi_tables.ssi_tables import UpgradeResult
 from smartmeter.base.nvram import Nvram
 from smartmeter.version import VERSION
 
 BOOT_PAGE = "boot"
-#: Octets of one page of a slot.
-PIECE_OCTETS = 1024
-MAX_IMAGE_OCTETS = 2 << 20
 MAX_UNPACKED_OCTETS = 8 << 20
 #: Starts of a version that has not reached its TMS yet.
 TRIAL_STARTS = 3

@@ -239,7 +239,7 @@ class Outbox:
         return next(fits, None)
 
     def _number(self, draft: Draft, number: int) -> Entry:
-        header = {**draft.header, "SIGNATURE": b"SSI1", "BASE": DEFAULT_BASE}
+        header = {**draft.header, "BASE": DEFAULT_BASE}
         header |= {"OUTBOX_EPOCH": self.epoch, "REPORT_NBR": number}
         octets = ssi_tables.encode(SsiTable.REPORT_HEADER, header)
         first = encode_request(FullWrite(DEFAULT_BASE + SsiTable.REPORT_HEADER, octets))

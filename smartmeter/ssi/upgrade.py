@@ -16,12 +16,13 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
+from ansi_tables.ssi_layouts import MAX_IMAGE_OCTETS, PIECE_OCTETS
 from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState
 from protocols.machine import Event
 from smartmeter.base import signing
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi import boot as slots
-from smartmeter.ssi.boot import MAX_IMAGE_OCTETS, MAX_UNPACKED_OCTETS, PIECE_OCTETS, Boot
+from smartmeter.ssi.boot import MAX_UNPACKED_OCTETS, Boot
 
 UPGRADE_PAGE = "upgrade"
 #: The model of a module inside its meter; an image for another is refused.

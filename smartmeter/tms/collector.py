@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from ansi_tables.errors import TableError
+from ansi_tables.ssi_layouts import SIGNATURE
 from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import TEST
@@ -69,8 +70,6 @@ from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
 HOST_TITLE = ".1"
-#: How the header of a report begins.
-SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up.
 REGISTRATION_DELAY_S = 0
 #: Messages that are remembered, and requests under way in both directions.

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
+from ansi_tables.ssi_layouts import MAX_IMAGE_OCTETS, PIECE_OCTETS
 from ansi_tables.ssi_tables import GATEWAY_MODEL, Command, SsiTable, UpgradeResult, UpgradeState
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite
@@ -21,8 +22,6 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, command, read_own
 from smartmeter.tms.wording import code_words
 
-#: A slot of a module, and one piece, as the module takes them.
-MAX_IMAGE_OCTETS, PIECE_OCTETS = 2 << 20, 1024
 #: An image as a file: these octets, the manifest, the octets of the image.
 MAGIC = b"SMFW1\n"
 MANIFEST_OCTETS = 136

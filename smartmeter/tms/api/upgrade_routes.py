@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import FastAPI, Query, Request
 from pydantic import Field
 
+from ansi_tables.ssi_layouts import MAX_IMAGE_OCTETS
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.api.wrong_requests import Asked
 from smartmeter.tms.fleet_upgrades import MAX_ACTIVATION_S, MAX_LIST, FleetUpgrades
-from smartmeter.tms.upgrades import MAX_IMAGE_OCTETS
 
 #: An image's file as base64, with its manifest.
 MAX_TEXT = (MAX_IMAGE_OCTETS + 1024) * 4 // 3

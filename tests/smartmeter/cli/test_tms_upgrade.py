@@ -9,12 +9,13 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner
 
+from ansi_tables.ssi_layouts import MAX_IMAGE_OCTETS
 from ansi_tables.ssi_tables import GATEWAY_MODEL
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.tms import command
 from smartmeter.cli.tms_client import TmsClient
-from smartmeter.tms.upgrades import MANIFEST_OCTETS, MAX_IMAGE_OCTETS, make_image, read_image
+from smartmeter.tms.upgrades import MANIFEST_OCTETS, make_image, read_image
 from tests.smartmeter.gateway.wheels import wheel_of
 
 
