@@ -82,6 +82,8 @@ class Host:
     ed_classes: set[tuple[bool, bytes | None]] = field(default_factory=set)
     refusing: bool = False
     takes_in: bool = True
+    #: For how long it takes somebody in.
+    grants_s: int = 3600
     #: Reports that are answered with iar, and how often one was.
     refuses: Callable[[Report], bool] = lambda report: False
     refusals: int = 0
@@ -105,7 +107,7 @@ class Host:
                 return
             self.connection_type = int(services[0].connection_type)
             assert services[0].title is not None
-            answer = Registered(services[0].title, 0, 3600).encode()
+            answer = Registered(services[0].title, 0, self.grants_s).encode()
             self.node.answer(event.token, [answer], now_us)
             return
         if self.refusing:

@@ -321,6 +321,18 @@ def test_error_31_without_a_tms_there_is_no_registration() -> None:
     assert street.device.module.error is ErrorCode.NONE
 
 
+def test_a_registration_comes_again_in_its_period_also_when_a_module_is_configured() -> None:
+    """The head-end grants less than the configuration asks for."""
+    street = Street()
+    street.host.grants_s = 600
+    street.run(10)
+    for turn in range(1, 5):
+        before = street.host.registrations
+        street.provision(SCHEDULES=schedules(schedule(turn)))
+        street.run(600)
+        assert street.host.registrations > before
+
+
 # Warnings.
 
 
