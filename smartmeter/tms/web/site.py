@@ -38,10 +38,6 @@ from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
 RECONNECT_S = 10
 COOKIE_S = 12 * 3600
-#: What the OpenAPI document tells of the log-in; who is logged in, the guard has seen before.
-SESSION = APIKeyCookie(
-    name="session", description="POST /login gives it", scheme_name="log-in", auto_error=False
-)
 
 
 class Site:
@@ -81,11 +77,12 @@ class Site:
         from smartmeter.tms.web.frame import Visitor
         from smartmeter.tms.web.pages import add_pages
 
+        cookie = f"session-{secrets.token_hex(4)}"
         app = FastAPI(
             title="SmartMeter TMS",
             docs_url=None,
             redoc_url=None,
-            dependencies=[Depends(known_query), Depends(SESSION)],
+            dependencies=[Depends(known_query), Depends(_log_in(cookie))],
             responses=REFUSALS,
         )
         users = Users(self._server.store)
@@ -115,9 +112,8 @@ class Site:
         secret = secrets.token_urlsafe(32)
         app.add_middleware(BodyLimit)
         app.add_middleware(Guard, table=table)
-        app.add_middleware(
-            SessionMiddleware, secret_key=secret, same_site="strict", max_age=COOKIE_S
-        )
+        # Named for this TMS alone: a browser gives a cookie to all ports of a host.
+        app.add_middleware(SessionMiddleware, secret, cookie, COOKIE_S, same_site="strict")
         app.add_middleware(Unforeseen, explained=self._service.explained)
         app.add_middleware(_Headers)
         # Its application is one for the whole process: a site before this one may have served it.
@@ -139,6 +135,12 @@ class Site:
 
     def _storage(self) -> Path:
         return self._server.store.path.parent / "web"
+
+
+def _log_in(cookie: str) -> APIKeyCookie:
+    """Give what the OpenAPI document tells of the log-in; who is in, the guard has seen before."""
+    told = "POST /login gives it"
+    return APIKeyCookie(name=cookie, description=told, scheme_name="log-in", auto_error=False)
 
 
 def _nothing() -> None:

@@ -126,6 +126,21 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
     assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
 
 
+async def test_who_logs_in_at_another_tms_of_the_machine_stays_in_at_this_one(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    """A browser gives a cookie to all ports of a host, and keeps one of a name."""
+    _, tms, site = browser
+    other = httpx.ASGITransport(Site(tms, Service(tms))._application())
+    places = f"http://127.0.0.1:{site.port}", "http://127.0.0.1:1"
+    async with httpx.AsyncClient(mounts={places[1]: other}) as client:
+        for place in places:
+            form = {"user": "ann", "password": "good enough"}
+            assert (await client.post(f"{place}/login", data=form)).status_code == 303
+        for place in places:
+            assert (await client.get(f"{place}/api/overview")).status_code == 200
+
+
 async def test_pages_of_meters_are_complete_while_others_are_entered_and_removed(
     browser: tuple[httpx.AsyncClient, TmsServer, Site],
 ) -> None:
