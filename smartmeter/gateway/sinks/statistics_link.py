@@ -108,9 +108,14 @@ class StatisticsLink:
             raise SinkRefused(f"Home Assistant: {told}") from None
 
     async def try_token(self) -> None:
-        """Log in, and do nothing."""
-        async with self._session(0):
-            pass
+        """Log in, and ask whose the token is: only an administrator may bring statistics in."""
+        async with self._session(1) as session:
+            user = await session.ask("auth/current_user")
+        if isinstance(user, dict) and user.get("is_admin") is False:
+            told = (
+                "takes the token, which is not an administrator's: it takes no statistics under it"
+            )
+            raise SinkRefused(f"Home Assistant {told}")
 
     async def import_statistics(
         self, metadata: dict[str, Any], entries: list[dict[str, Any]]

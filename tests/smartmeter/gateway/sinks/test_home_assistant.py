@@ -39,7 +39,7 @@ class Home:
     def __init__(self, version: str = "2026.11.0") -> None:
         self.version = version
         self.statistics: dict[str, dict[str, tuple[int, int]]] = {}
-        self.calls = 0
+        self.calls, self.admin = 0, True
         self.asked: list[dict[str, object]] = []
 
     async def serve(self, socket: ServerConnection) -> None:
@@ -56,6 +56,9 @@ class Home:
         if call.get("type") == "recorder/statistics_during_period":
             self.asked.append(call)
             return {"id": call["id"], "type": "result", "success": True, "result": self.found(call)}
+        if call.get("type") == "auth/current_user":
+            user = {"id": "1", "name": "gateway", "is_owner": False, "is_admin": self.admin}
+            return {"id": call["id"], "type": "result", "success": True, "result": user}
         self.calls += 1
         fault = self.fault(call)
         if fault:
@@ -537,11 +540,16 @@ async def test_a_wrong_token_and_a_refusal_are_one_line_each() -> None:
 
 
 async def test_check_tells_whether_the_token_is_taken() -> None:
-    server = await home_server(Home())
+    home = Home()
+    server = await home_server(home)
     good = await asyncio.to_thread(check_home_assistant, settings(server))
     assert (good.wrong, good.text) == (False, "takes connections and the token")
     wrong = await asyncio.to_thread(check_home_assistant, settings(server, "wrong"))
     assert wrong.wrong and "refuses the token" in wrong.text and "token_file" in wrong.text
+    home.admin = False
+    other = await asyncio.to_thread(check_home_assistant, settings(server))
+    assert other.wrong and "not an administrator's" in other.text
+    assert not home.calls, "nothing was brought in"
     server.close()
 
 
