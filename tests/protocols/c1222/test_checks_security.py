@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
@@ -72,6 +72,8 @@ def test_check_21_published_messages_give_the_listed_plaintext_and_mac(message: 
 @given(st.data())
 def test_check_22_one_bit_changed_anywhere_is_never_served(mode: int, data: st.DataObject) -> None:
     octets = bytearray(request([READ_1], lock=lock(mode=mode)))
+    [served] = Talk(STRICT).offer(bytes(octets))
+    assert items(served)[0][0] == 0, "unchanged it is"
     octets[data.draw(st.integers(0, len(octets) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     talk = Talk(STRICT)
     answers = talk.offer(bytes(octets))
@@ -314,6 +316,7 @@ def test_check_32_who_shares_a_path_with_a_guesser_goes_on_and_guessing_stays_sl
     assert looked_at <= FORGIVEN_WHERE_RIGHT
 
 
+@example([0, 0], 2)  # a restart within one second
 @given(st.lists(st.integers(-5_000, 5_000), min_size=1, max_size=4), st.integers(1, 6))
 def test_check_33_over_restarts_and_clock_changes_no_key_and_header_pair_repeats(
     steps_s: list[int], each: int

@@ -174,8 +174,11 @@ def test_check_45_on_exception_and_all_ok_there_is_no_answer() -> None:
 
 def test_check_46_never_means_never_even_for_an_error() -> None:
     talk = Talk()
-    assert talk.ask([encode_request(FullRead(99))], response_control=NEVER) is None
-    assert talk.server.node.counts["served"] == 1
+    # Not as the host, which awaits no answer: what is sent to it counts.
+    failing = [encode_request(FullRead(99))]
+    for own_id, protection in enumerate((None, lock())):
+        assert talk.offer(request(failing, own_id, protection, response_control=NEVER)) == []
+        assert talk.server.node.counts["served"] == own_id + 1
     assert Talk(STRICT).offer(request([READ_1], response_control=NEVER)) == []
 
 
