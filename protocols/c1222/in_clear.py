@@ -12,6 +12,7 @@ from protocols.c1222.security import CLEAR, MAX_SERVICES, split_services
 from protocols.c1222.services import (
     DEREGISTER,
     MAX_TRACE_TITLES,
+    SECURITY,
     TRACE,
     Deregister,
     Trace,
@@ -70,8 +71,8 @@ def granted_title(answer: Apdu) -> ApTitle | None:
 
 def departed_title(request: Apdu, answer: Apdu) -> ApTitle | None:
     """Give the title that a node has given up in clear, by the request and its answer."""
-    services, items = services_in_clear(request), services_in_clear(answer)
-    if len(services) != 1 or services[0][0] != DEREGISTER or not items or items[0][0]:
+    services, items = _behind_security(services_in_clear(request)), services_in_clear(answer)
+    if len(services) != 1 or services[0][0] != DEREGISTER or not items or items[-1][0]:
         return None
     try:
         asked = decode_service(services[0])
@@ -81,8 +82,8 @@ def departed_title(request: Apdu, answer: Apdu) -> ApTitle | None:
 
 
 def _trace_of(apdu: Apdu) -> Trace | None:
-    """Give the trace that an APDU in clear is; it stands alone."""
-    services = services_in_clear(apdu)
+    """Give the trace that an APDU in clear is; it stands alone, or behind a security."""
+    services = _behind_security(services_in_clear(apdu))
     if len(services) != 1 or services[0][0] != TRACE:
         return None
     try:
@@ -92,15 +93,21 @@ def _trace_of(apdu: Apdu) -> Trace | None:
     return asked if isinstance(asked, Trace) else None
 
 
+def _behind_security(services: list[bytes]) -> list[bytes]:
+    """Leave out a security, which some clients put first in every message."""
+    return services[1:] if services and services[0][0] == SECURITY else services
+
+
 def traced(apdu: Apdu, octets: bytes, title: ApTitle) -> bytes:
     """Append a relay's title to a trace in clear; anything else goes on as it is."""
     asked = _trace_of(apdu)
     if asked is None or len(asked.titles) >= MAX_TRACE_TITLES:
         return octets
     information = apdu.user_information
-    ed_class = split_services(information[0], information[1:])[0] or b""
-    service = encode_service(Trace((*asked.titles, title)))
-    text = information[:1] + ed_class + length_octets(len(service)) + service
+    ed_class, services, _ = split_services(information[0], information[1:])
+    services[-1] = encode_service(Trace((*asked.titles, title)))
+    listed = b"".join(length_octets(len(one)) + one for one in services)
+    text = information[:1] + (ed_class or b"") + listed
     body = b"".join(element for tag, element in apdu.elements.items() if tag != 0xBE)
     return tlv(APDU_TAG, body + tlv(0xBE, tlv(0x28, tlv(0x81, text))))
 

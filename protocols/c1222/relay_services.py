@@ -15,6 +15,7 @@ from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.services import (
     DEREGISTER,
     RESOLVE,
+    SECURITY,
     TRACE,
     Deregister,
     Resolve,
@@ -25,12 +26,13 @@ from protocols.c1222.services import (
 from protocols.c1222.ways import RelayOwner, Ways
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Identify
+from protocols.psem.services import Identify, Security
 
-#: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
-IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
-#: The same where nodes have keys: who comes and goes must show its own.
-IN_CLEAR_WITH_KEYS = frozenset((IDENTIFY, RESOLVE, TRACE))
+#: What anybody may ask a relay in clear where nodes have keys: who are you, where is, which way;
+#: security goes before it in every message of some clients.
+IN_CLEAR_WITH_KEYS = frozenset((SECURITY, IDENTIFY, RESOLVE, TRACE))
+#: Where they have none: also take me in, and let me go.
+IN_CLEAR = IN_CLEAR_WITH_KEYS | {REGISTER, DEREGISTER}
 
 
 class RelayServices:
@@ -60,6 +62,8 @@ class RelayServices:
         except MalformedRequest as error:
             return bytes([error.answer])
         match service:
+            case Security():
+                return bytes([ResponseCode.ok])  # no password opens anything here
             case Identify() | Trace():
                 return answer_of_node(service, self._node.title)
             case Resolve(title):

@@ -6,18 +6,28 @@ from hypothesis import strategies as st
 
 from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import BASE_ARCS, MAX_OCTETS, ApTitle, decode_title, take_uid
-from protocols.c1222.builder import TEST
+from protocols.c1222.builder import TEST, Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.in_clear import departed_title, gathered_titles, traced
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import Node, NodeSettings
+from protocols.c1222.registrar import Registrar
+from protocols.c1222.registration import Register, serial_uid
+from protocols.c1222.relay import Relay
+from protocols.c1222.relay_services import IN_CLEAR
 from protocols.c1222.server import DISCONNECT_PROCEDURE
-from protocols.c1222.services import NetworkSecurity, Resolve, encode_service
+from protocols.c1222.services import Deregister, NetworkSecurity, Resolve, Trace, encode_service
 from protocols.psem.codec import encode_request
-from protocols.psem.services import Disconnect, FullWrite, OffsetRead
+from protocols.psem.services import Disconnect, FullWrite, Identify, OffsetRead
 from tests.protocols.c1222.conversation import (
     HOST,
     METER,
+    NOW_US,
     PASSWORD,
     READ_1,
+    Clock,
+    Ring,
     Tables,
     Talk,
     items,
@@ -27,6 +37,7 @@ from tests.protocols.c1222.conversation import (
 
 OK, ISC, ONP, IAR, SNS = b"\0", b"\x03", b"\x04", b"\x05", b"\x02"
 PROVE = encode_service(NetworkSecurity(PASSWORD, 2))
+RELAY, DOMAIN = ApTitle.parse(".91"), ApTitle.parse(".7")
 LONGEST = ApTitle((1,) * MAX_OCTETS, True)
 
 
@@ -118,3 +129,36 @@ def test_to_disconnect_takes_the_right_to_its_procedure() -> None:
     assert Talk(tables=tables).ask([encode_service(Disconnect())]) == (OK,)
     assert tables.asked == [DISCONNECT_PROCEDURE]
     assert Talk().ask([encode_service(Disconnect())]) == (ISC,)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, b"guess".ljust(20)])
+@pytest.mark.parametrize("user_id", [2, None])
+def test_a_relay_takes_the_security_that_goes_before_everything(
+    password: bytes, user_id: int | None
+) -> None:
+    """It opens nothing there, and must keep nothing else from being done."""
+    first = encode_service(NetworkSecurity(password, user_id))
+    settings = NodeSettings(clear_services=IN_CLEAR)
+    master = Relay(Node(RELAY, Ring(), Clock(), SecurityState(1), settings), Registrar(DOMAIN))
+    register = encode_service(Register(METER, serial_uid("SM000001")))
+    for number, service in enumerate((register, encode_request(Identify())), 1):
+        for key in (None, lock()):
+            asked = request([first, service], number, key, called=RELAY, calling=METER)
+            master.receive("node", asked, NOW_US)
+            [(_, answer)] = master.outgoing()
+            assert [item[:1] for item in items(answer)] == [OK, OK]
+    master.receive("node", request([first, READ_1], 9, called=RELAY, calling=METER), NOW_US)
+    [(_, answer)] = master.outgoing()
+    assert items(answer) == [b"\x0b"], "what a relay serves nobody in clear it does not now"
+
+
+def test_a_trace_and_a_farewell_behind_a_security_are_seen_by_the_relays_between() -> None:
+    trace, ends = (encode_service(one) for one in (Trace((METER,)), Deregister(METER)))
+    octets = request([PROVE, trace])
+    longer = request([PROVE, encode_service(Trace((METER, RELAY)))])
+    assert traced(decode_apdu(octets), octets, RELAY) == longer
+    assert gathered_titles(decode_apdu(longer)) == METER.wire() + RELAY.wire()
+    farewell = decode_apdu(request([PROVE, ends]))
+    answers = [build_apdu(Envelope(1, METER, RELAY, 9), [OK, last]) for last in (OK, ISC)]
+    gone, stays = (departed_title(farewell, decode_apdu(answer)) for answer in answers)
+    assert gone == METER and stays is None
