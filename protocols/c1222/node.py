@@ -20,6 +20,7 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import KeyRing, SecurityState
 from protocols.c1222.locks import Locks
 from protocols.c1222.node_events import (
+    GROUP_DELAY_US,
     MAX_LATER,
     SERVING_S,
     WINDOW_S,
@@ -390,7 +391,7 @@ class Node:
             self.counts["unanswered"] += 1
             return
         self._held.add((path, octets))
-        due_us = now_us + crc16(octets) * self.settings.group_delay_us // 0xFFFF
+        due_us = now_us + crc16(octets) * GROUP_DELAY_US // 0xFFFF
         # The turn keeps the order of what is due at once, and paths from being compared.
         turn, self._next_token = self._next_token, self._next_token + 1
         heapq.heappush(self._later, (due_us, turn, path, octets))

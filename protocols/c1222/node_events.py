@@ -13,6 +13,8 @@ from protocols.machine import US_PER_S, Event
 #: How far a message's IV may lie from the own clock (deployed receivers: about 15 minutes).
 WINDOW_S = 900
 MAX_OPEN = 1024
+#: An answer to a group waits for so long at most.
+GROUP_DELAY_US = 5 * US_PER_S
 #: Answers to groups that wait for their random time; more are not given.
 MAX_LATER = 4096
 #: A relay or host; a small device takes 2048 (Itron 643, Elster at least 512).
@@ -39,8 +41,6 @@ class NodeSettings:
     recovery_keys: frozenset[int] = frozenset()
     #: The node's multicast groups.
     groups: frozenset[int] = frozenset()
-    #: An answer to a group waits for so long at most.
-    group_delay_us: int = 5 * US_PER_S
     #: Where it is given, nothing larger is sent, and segments that come are joined.
     segment_octets: int | None = None
     #: So many requests are remembered.

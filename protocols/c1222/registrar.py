@@ -25,6 +25,8 @@ from protocols.machine import US_PER_S
 from protocols.psem.codes import ResponseCode
 
 MAX_ENTRIES = 100_000
+#: The wait after a power-up grows with the list, so that nodes do not all come back at once.
+DELAY_S_PER_THOUSAND = 30
 #: Lapses of registrations that came anew since, beyond as many as there are entries.
 MAX_LAPSES_MORE = 1000
 #: Each of them costs a message for each registration.
@@ -78,12 +80,10 @@ class Change:
 
 @dataclass(frozen=True)
 class RegistrarSettings:
-    """What is granted: the longest period, the grace behind it, the wait after a power-up."""
+    """What is granted: the longest period, and the grace behind it."""
 
     max_period_s: int = 86_400
     grace_s: int = 60
-    #: The wait grows with the list, so that nodes do not all come back at once.
-    delay_s_per_thousand: int = 30
     max_entries: int = MAX_ENTRIES
 
 
@@ -168,7 +168,7 @@ class Registrar:
         )
         self._enter(entry)
         self._changes.append(Change(entry, True))
-        delay_s = min(self._settings.delay_s_per_thousand * len(self._entries) // 1000, 0xFFFF)
+        delay_s = min(DELAY_S_PER_THOUSAND * len(self._entries) // 1000, 0xFFFF)
         return asked.granted(title, delay_s, period_s).encode()
 
     def deregister(self, title: ApTitle | None, caller: ApTitle | None) -> bytes:

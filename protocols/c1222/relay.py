@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
 from functools import partial
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
@@ -46,22 +45,15 @@ from protocols.machine import US_PER_S, earliest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
-
-@dataclass(frozen=True)
-class RelaySettings:
-    """Limits, how long a next hop may take, and how long a learned route counts."""
-
-    #: As long as silence lets those who ask over slow networks wait.
-    answer_us: int = 60 * US_PER_S
-    #: After so long without an answer a learned way is doubted, and the way up is tried too.
-    doubt_us: int = 10 * US_PER_S
-    route_s: int = 86_400
-    group_memory_s: int = 120
-    max_pending: int = 16_384
-    max_routes: int = 100_000
-    #: Groups' messages in that time; each may cost a message and an answer for every node.
-    max_groups: int = 32
-    max_apdu_octets: int = MAX_APDU_OCTETS
+#: As long as silence lets those who ask over slow networks wait.
+ANSWER_US = 60 * US_PER_S
+#: After so long without an answer a learned way is doubted, and the way up is tried too.
+DOUBT_US = 10 * US_PER_S
+#: So long a learned route counts.
+ROUTE_US = 86_400 * US_PER_S
+MAX_ROUTES = 100_000
+#: So many messages to groups in so long; each may cost a message and an answer for every node.
+MAX_GROUPS, GROUP_MEMORY_US = 32, 120 * US_PER_S
 
 
 class Relay:
@@ -76,20 +68,17 @@ class Relay:
         node: Node,
         registrar: Registrar | None = None,
         upstream: Hashable | None = None,
-        settings: RelaySettings | None = None,
         owner: RelayOwner | None = None,
+        max_pending: int = 16_384,
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
         self._owner = owner = owner or RelayOwner()
-        self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
-        keep_us = self._settings.route_s * US_PER_S
-        self._ways = Ways(upstream, owner, self._settings.max_routes, keep_us)
+        self._ways = Ways(upstream, owner, MAX_ROUTES, ROUTE_US)
         self._waiting = WaitingRoom()
-        self._due = AnswersDue(self._settings.max_pending)
+        self._due = AnswersDue(max_pending)
         self._passages = Passages()
-        memory_us = self._settings.group_memory_s * US_PER_S
-        self._groups = GroupMessages(self._settings.max_groups, memory_us)
+        self._groups = GroupMessages(MAX_GROUPS, GROUP_MEMORY_US)
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._services = RelayServices(
@@ -108,7 +97,7 @@ class Relay:
         """Take one APDU: for the relay itself, or to be forwarded."""
         self.counts["received"] += 1
         try:
-            if len(octets) > self._settings.max_apdu_octets:
+            if len(octets) > MAX_APDU_OCTETS:
                 raise ApduRejected("too-large")
             apdu = decode_apdu(octets)
         except ApduRejected as error:
@@ -303,9 +292,9 @@ class Relay:
         ways: tuple[Hashable, ...] = (way,)
         # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
         if may_answer(apdu):
-            due_us = now_us + self._settings.answer_us
+            due_us = now_us + ANSWER_US
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
-            else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
+            else_us = now_us + DOUBT_US if may_be_elsewhere else None
             mode = CLEAR if apdu.is_segment else mode_of(apdu.user_information[0])
             asked = Asked(came, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
             ways = self._due.add(_key_of(apdu), asked)

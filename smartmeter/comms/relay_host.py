@@ -14,11 +14,11 @@ from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.relay import Relay, RelaySettings
+from protocols.c1222.relay import ROUTE_US, Relay
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
 from protocols.c1222.ways import RelayOwner
 from protocols.transports.port import system_words
-from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
@@ -88,8 +88,7 @@ class RelayHost:
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
             registrar.load(self._file.load())
         elif data is not None:
-            keep_us = RelaySettings.route_s * US_PER_S
-            self._known_ways = KnownWays(data / "ways.jsonl", utc_us - now_us, keep_us)
+            self._known_ways = KnownWays(data / "ways.jsonl", utc_us - now_us, ROUTE_US)
             if lost := self._known_ways.left_out:
                 tell(f"{data / 'ways.jsonl'}: {lost} damaged ways to nodes were left out")
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls

@@ -14,7 +14,7 @@ from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, ON_EXCEPTION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
-from protocols.c1222.node_events import MAX_LATER
+from protocols.c1222.node_events import GROUP_DELAY_US, MAX_LATER
 from protocols.c1222.registrant import Registrant, RegistrantSettings, State
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import (
@@ -230,7 +230,7 @@ def test_many_that_are_asked_at_once_answer_one_after_the_other_within_their_bou
         assert talk.offer(asked) == []
     for _ in range(10):
         for talk in nodes:
-            talk.later(NodeSettings.group_delay_us / 10 / 1_000_000)
+            talk.later(GROUP_DELAY_US / 10 / 1_000_000)
         counts.append(sum(len(talk.server.outgoing()) for talk in nodes))
     assert sum(counts) == 100 and min(counts) >= 3, counts
 

@@ -12,7 +12,7 @@ from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
 from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.registration import Register, decode_registered, serial_uid
-from protocols.c1222.relay import Relay, RelaySettings
+from protocols.c1222.relay import Relay
 from protocols.c1222.services import Deregister, Resolve, Trace, encode_service
 from protocols.c1222.ways import RelayOwner
 from protocols.psem.codec import encode_request
@@ -508,11 +508,7 @@ def test_the_list_and_its_titles_are_bounded_and_a_flood_is_bsy() -> None:
 
 
 def test_a_flood_of_requests_is_bounded_and_told_bsy() -> None:
-    relay = Relay(
-        Node(FIRST, Ring(), Clock(), None, OPEN),
-        upstream="up",
-        settings=RelaySettings(max_pending=10),
-    )
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up", max_pending=10)
     for number in range(30):
         relay.receive("flood", request([READ_1], number), NOW_US)
     relay.receive("another", request([READ_1], 99), NOW_US)
