@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from http.cookiejar import CookieJar
+from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -14,6 +15,7 @@ from urllib.request import (
     HTTPCookieProcessor,
     HTTPRedirectHandler,
     OpenerDirector,
+    ProxyHandler,
     Request,
     build_opener,
 )
@@ -89,7 +91,10 @@ class TmsClient:
         if not _is_address(url):
             raise SettingsError("--url", f"{url!r:.80} is no address", "write http://HOST:PORT")
         self._url = url.rstrip("/")
-        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()), _GoesOn())
+        handlers = [HTTPCookieProcessor(CookieJar()), _GoesOn()]
+        if _is_here(urlsplit(url).hostname or ""):
+            handlers.append(ProxyHandler({}))  # a proxy would look for it on its own machine
+        self._opener: OpenerDirector = build_opener(*handlers)
         password = os.environ.get(PASSWORD_VARIABLE) or ask_password(f"Password of {user}")
         form = urlencode({"user": user, "password": password}).encode()
         self._ask("/login", form, "application/x-www-form-urlencoded")
@@ -144,6 +149,14 @@ def _is_address(url: str) -> bool:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is none
+        return False
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a name is always that of the machine itself."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
         return False
 
 

@@ -51,6 +51,30 @@ def test_an_answer_that_is_none_is_one_error_with_its_remedy(
             client.get("/api/meters")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_tms_on_this_machine_is_asked_without_the_proxy_of_others(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as url:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+        client = TmsClient(url.replace("127.0.0.1", host), "operator")
+        assert client.get("/api/meters") == {}
+
+
+def test_a_tms_elsewhere_is_asked_by_the_proxy_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        assert TmsClient("http://tms.example:8080", "operator").get("/api/meters") == {}
+
+
 def test_a_page_that_is_not_there_is_told_in_words_with_the_option_that_names_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
