@@ -27,6 +27,11 @@ _UNANSWERED = "Operation timed out"
 _HUNG_UP = "the broker hung up at once; it must take MQTT 3.1.1, QoS 1 and what is retained"
 
 
+#: Bad user name or password, not authorized: the codes of MQTT 5, which the library has for both.
+_REFUSED_LOG_IN = (134, 135)
+_LOG_IN = "; look at its user and password"
+
+
 class _Said(logging.Handler):
     """Keeps what the library last said of its socket: its error alone is "timed out"."""
 
@@ -149,13 +154,22 @@ async def broker_session(
         text = said.last or _words(_end(client))
         if not text and not opened and str(error) == _UNANSWERED and _has_hung_up(client):
             text = _HUNG_UP
-        if not text and isinstance(error.__context__, OSError):  # said once, and in words
+        if not text and not opened and isinstance(error, aiomqtt.MqttCodeError):
+            text = _refusal(error)
+        if not text and isinstance(error.__context__, OSError) and str(error.__context__):
             text = system_words(error.__context__)
         if not text:
             raise
         raise aiomqtt.MqttError(text) from error
     finally:
         _end(client)
+
+
+def _refusal(error: aiomqtt.MqttCodeError) -> str:
+    """Say why a broker takes no session, without the library's number for it."""
+    told = str(error).partition("] ")[2]
+    code = getattr(error.rc, "value", error.rc)
+    return f"the broker says: {told}" + (_LOG_IN if code in _REFUSED_LOG_IN else "")
 
 
 def _take(end: Any) -> None:

@@ -129,6 +129,28 @@ async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (3, "the broker says: Server unavailable"),
+        (4, "the broker says: Bad user name or password; look at its user and password"),
+        (5, "the broker says: Not authorized; look at its user and password"),
+    ],
+)
+async def test_a_broker_that_takes_no_session_is_told_with_what_it_says_by_both_ends(
+    code: int, words: str
+) -> None:
+    server, address = await _odd_broker(lambda kind, body: bytes((0x20, 2, 0, code)))
+    with pytest.raises(OSError, match=f": {words}$"):
+        await MqttBearer(BearerSettings("b", address, node=NODE)).connect()
+    told: list[str] = []
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: told)
+    assert told[0] == f"mqtt: is away ({words})"
+    server.close()
+
+
 async def test_a_topic_that_is_no_text_ends_no_session() -> None:
     def grant(kind: int, body: bytes) -> bytes:
         if kind == 0x82:
