@@ -538,6 +538,20 @@ def test_an_actual_table_of_fewer_octets_than_its_tables_take_is_refused(
     with_tables(images, {number: images[number]})
 
 
+def test_the_octets_of_all_the_device_has_are_enough_for_a_wider_interval_format() -> None:
+    bench = Bench(
+        replace(TOU, tables={**TOU.tables, 61: {**TOU.tables[61], "LP_FMATS": _TWO_FORMATS}})
+    )
+    write(bench, 62, INT_FMT_CDE1=4)
+    tables = bench.snapshot()
+    assert len(tables.images[64]) > tables[61].LP_MEMORY_LEN == tables[60].LP_MEMORY_LEN
+    write(bench, 61, MAX_INT_TIME_SET1=30)
+    assert bench.snapshot()[61].MAX_INT_TIME_SET1 == 30
+
+
+_TWO_FORMATS = ("INV_UINT16_FLAG", "INV_UINT32_FLAG")
+
+
 def test_sources_with_an_entry_of_st14_are_at_most_as_many_as_there_are_entries() -> None:
     images = factory_images(TOU)
     tables = Snapshot(images)
