@@ -68,6 +68,13 @@ def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_pa
     assert "TDL and EDL" in trust and "is not" in trust
 
 
+def test_the_text_comes_first_wherever_the_theme_has_one_column() -> None:
+    settings = (ROOT / "docs" / "conf.py").read_text(encoding="utf-8")
+    style = (ROOT / "docs" / "_static" / "smartmeter.css").read_text(encoding="utf-8")
+    width = re.search(r'"page_width": "(\w+)"', settings)
+    assert width and re.search(rf"max-width: {width[1]}\) {{\s+div\.document", style)
+
+
 @pytest.mark.parametrize("name", ["README.rst", "CHANGES.rst"])
 def test_a_page_outside_the_site_is_read_without_a_warning(name: str) -> None:
     command = [sys.executable, "-m", "docutils", "--report=2", "--halt=2", name]
