@@ -33,7 +33,7 @@ ERRORS = {
     ErrorCode.REGISTRATION_FAILED: (
         "the TMS does not take it in",
         "see that the TMS runs and can be reached; give its operator shipment.csv, or the ESN and"
-        " its key",
+        " its key, and ask whether the meter is retired there",
     ),
 }
 WARNINGS = {
