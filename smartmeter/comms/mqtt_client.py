@@ -114,7 +114,7 @@ async def broker_session(
     password: str,
     tls: ClientTls | None,
     name: str,
-    will: aiomqtt.Will,
+    will: aiomqtt.Will | None,
     *,
     timeout_s: float,
     most: int,

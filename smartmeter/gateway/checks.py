@@ -39,7 +39,7 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
     found += check_places(settings)
     runs = answers(settings.socket)
     found += _tms(settings, runs)
-    found += _sinks(settings)
+    found += _sinks(settings, runs)
     found.append(_upgrade(settings))
     if runs:
         told = "one runs with these settings: its mains sense, ports and meters are not tried"
@@ -98,7 +98,7 @@ def _tms(settings: GatewaySettings, runs: bool) -> Iterator[Finding]:
         yield check_order(settings.bearers)
 
 
-def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
+def _sinks(settings: GatewaySettings, runs: bool) -> Iterator[Finding]:
     sinks = settings.sinks
     for name, value, package in (
         ("mqtt", sinks.mqtt, "aiomqtt"),
@@ -108,16 +108,30 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
         if value is not None and find_spec(package) is None:
             yield wrong(name, f"needs the package {package}", 'pip install "smartmeter[gateway]"')
     if sinks.mqtt is not None:
-        yield check_broker(sinks.mqtt)
+        yield check_broker(sinks.mqtt, "" if runs else settings.seats[0].factory.esn)
     if sinks.influx is not None:
         yield check_url("InfluxDB", sinks.influx)
     if sinks.home_assistant is not None:
         yield check_home_assistant(sinks.home_assistant)
 
 
-def check_broker(mqtt: MqttSettings) -> Finding:
-    """Look whether the broker of the sink would be reached, and would trust and be trusted."""
-    return _reached("broker", (mqtt.host, mqtt.port), "the broker", mqtt.tls)
+def check_broker(mqtt: MqttSettings, esn: str = "") -> Finding:
+    """Look whether the broker of the sink would be reached, and would let the gateway in.
+
+    ``esn`` is of its first module; without, as where it runs and is in already, nobody logs in.
+    """
+    reached = _reached("broker", (mqtt.host, mqtt.port), "the broker", mqtt.tls)
+    if reached.wrong or not esn or find_spec("aiomqtt") is None:
+        return reached
+    from smartmeter.gateway.sinks.mqtt import try_log_in
+
+    try:
+        asyncio.run(try_log_in(mqtt, esn))
+    except SinkRefused as error:
+        fault, _, remedy = str(error).partition("; ")
+        told = f"does not let the gateway in: {fault}"
+        return wrong(reached.subject, told, remedy or "look at user and password_file")
+    return well(reached.subject, "takes connections, and lets the gateway in")
 
 
 def check_url(name: str, sink: InfluxSettings | HomeAssistantSettings) -> Finding:

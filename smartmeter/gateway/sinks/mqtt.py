@@ -29,7 +29,7 @@ from smartmeter.gateway.sinks.home_assistant import (
     discovery_topic,
     state_payload,
 )
-from smartmeter.gateway.sinks.settings import MqttSettings
+from smartmeter.gateway.sinks.settings import MqttSettings, SinkRefused
 
 SINK = "mqtt"
 POLL_S = 1.0
@@ -84,8 +84,7 @@ class MqttSink:
         settings = self._settings
         broker = Broker(settings.host, settings.port, settings.base)
         while True:
-            # A name that no other gateway has: the broker would take turns with the two.
-            name = f"gateway/{next(iter(self._meters())).esn}"
+            name = _name(next(iter(self._meters())).esn)
             try:
                 async with broker_session(
                     broker,
@@ -200,6 +199,31 @@ class MqttSink:
         if self._shown.get(topic) != payload:
             await client.publish(topic, payload, qos=1, retain=True)
             self._shown[topic] = payload
+
+
+def _name(esn: str) -> str:
+    """Give a name that no other gateway has: the broker would take turns with the two."""
+    return f"gateway/{esn}"
+
+
+async def try_log_in(settings: MqttSettings, esn: str) -> None:
+    """Log in as the gateway whose first meter's module this is, and leave; SinkRefused."""
+    broker = Broker(settings.host, settings.port, settings.base)
+    tls = ClientTls(settings.tls) if settings.tls is not None else None
+    try:
+        async with broker_session(
+            broker,
+            settings.user,
+            settings.password,
+            tls,
+            _name(esn),
+            None,
+            timeout_s=ANSWER_S,
+            most=MAX_QUEUED,
+        ):
+            pass
+    except aiomqtt.MqttError as error:
+        raise SinkRefused(system_words(error)) from None
 
 
 def _json(row: sqlite3.Row) -> str:

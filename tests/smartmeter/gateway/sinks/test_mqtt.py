@@ -1,6 +1,8 @@
 """Values over a real broker, with Home Assistant's discovery, as its documentation states it."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
 import signal
@@ -260,6 +262,26 @@ async def test_what_an_earlier_session_left_with_the_broker_does_not_hide_a_gate
     await ended(task)
 
 
+async def test_check_tells_whether_the_broker_lets_the_gateway_in(tmp_path: Path) -> None:
+    # mosquitto's own form: a name, and PBKDF2-SHA512 of its password with a salt.
+    hashed = hashlib.pbkdf2_hmac("sha512", b"word", b"twelve bytes", 101)
+    salt, digest = (base64.b64encode(one).decode() for one in (b"twelve bytes", hashed))
+    (tmp_path / "passwords").write_text(f"gateway:$7$101${salt}${digest}\n")
+    (tmp_path / "passwords").chmod(0o600)
+    broker = Broker(tmp_path, "allow_anonymous false", f"password_file {tmp_path}/passwords")
+    nobody = MqttSettings("127.0.0.1", broker.port)
+    for user, password, told in (
+        ("gateway", "word", "and lets the gateway in"),
+        ("gateway", "other", "ot authori"),
+        ("", "", "ot authori"),
+    ):
+        settings = replace(nobody, user=user, password=password)
+        finding = await asyncio.to_thread(check_broker, settings, ESN)
+        assert told in finding.text and finding.wrong is (password != "word"), finding
+    assert not check_broker(nobody).wrong, "a gateway that runs is in already"
+    broker.stop()
+
+
 async def test_a_broker_inside_tls_is_told_and_one_that_is_not_trusted_is_named_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +312,7 @@ async def test_a_broker_inside_tls_is_told_and_one_that_is_not_trusted_is_named_
         refusal_s = 0.05 if shown is own else 60
         monkeypatch.setattr("smartmeter.gateway.bearer_checks.REFUSAL_S", refusal_s)
         assert bool(readings.position("mqtt")) is (shown is own)
-        finding = check_broker(settings)
+        finding = await asyncio.to_thread(check_broker, settings, ESN)
         assert finding.wrong is (shown is not own) and (checked or "not trusted") in finding.text
     readings.close()
     broker.stop()
