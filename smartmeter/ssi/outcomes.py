@@ -111,6 +111,7 @@ class Outcomes:
             if not parts.memory.resets.reset_told:
                 parts.tasks.report_reset(now_us)
         self._clock_set(now_us)
+        self._starting.see_saving()
         parts.network.poll(now_us)
 
     def _is_doubtful(self, run: Run, result: object) -> bool:

@@ -5,8 +5,10 @@ Another meter at the probe, and another configuration, go the later part of the 
 
 from __future__ import annotations
 
+from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, UpgradeResult
 from protocols.c1218.client import Exchanged
+from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import START_ALARMS, ErrorCode, State
@@ -19,6 +21,9 @@ class Starting:
         self._parts = parts
         #: A configuration is to be taken over, and a hello to be sent, before anything else.
         self.reconfigure = self.hello = False
+        #: The meter's rules of time by which schedules in its zone are due, and that zone.
+        self._rules: ClockRules | None = None
+        self._zone: Zone | None = None
 
     def begun(self, read: work.Beginning, last: Exchanged, now_us: int) -> None:
         """The meter was read, its clock at ``last``: the clock is set, and the module can speak."""
@@ -113,18 +118,38 @@ class Starting:
         upgrade.news_told(parts.memory.pages())
         self.hello = True
 
+    def see_saving(self) -> None:
+        """Let schedules in the meter's zone go by what it says of daylight saving by now."""
+        meter = self._parts.reporter.meter
+        if meter is not None and meter.rules is not self._rules:
+            self.reconfigure = True
+
+    def _local(self, rules: ClockRules, utc_s: int) -> Zone:
+        """Give the zone of schedules in local time.
+
+        Where a meter tells only what is in force now, what was due before it said so was due by
+        what it said then.
+        """
+        zone, before = self._parts.configuration.zone(rules, utc_s), self._zone
+        if before is not None and rules.tells_only_now and not zone.transitions:
+            offset_s = before.offset_at(utc_s)
+            changed = Zone(offset_s, ((utc_s, zone.offset_s),))
+            zone = before if offset_s == zone.offset_s else changed
+        self._zone = zone
+        return zone
+
     def configure(self, now_us: int) -> None:
         """Give every part its active table."""
         parts = self._parts
         meter, configuration = parts.reporter.meter, parts.configuration
         assert meter is not None
-        self.reconfigure = False
+        self.reconfigure, self._rules = False, meter.rules
         utc_s = parts.calendar.utc_s(now_us)
         assert utc_s is not None
         value, general = configuration.value, configuration.value(SsiTable.GENERAL)
         outage = value(SsiTable.OUTAGE)
         schedules = value(SsiTable.SCHEDULES)["SCHEDULES"]
-        parts.tasks.configure(schedules, configuration.zone(meter.rules, utc_s), utc_s)
+        parts.tasks.configure(schedules, self._local(meter.rules, utc_s), utc_s)
         parts.tasks.clock.configure(general)
         parts.outage.configure(outage)
         parts.reporter.alarms.configure(value(SsiTable.DISPOSITION))

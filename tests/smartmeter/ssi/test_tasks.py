@@ -20,6 +20,8 @@ from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.network.faults import Partition
 from smartmeter.ssi.module import Module
 from smartmeter.ssi.parts import MAX_MISSED
@@ -248,6 +250,26 @@ def test_a_local_schedule_goes_right_through_the_change_to_summer_time() -> None
     street.run(5 * DAY_S)
     dues = [r.header["DUE_TIME"] - EPOCH_S for r in reported(street, Cause.SCHEDULE)]
     assert dues == [12 * HOUR_S, DAY_S + 12 * HOUR_S] + [n * DAY_S + 11 * HOUR_S for n in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("change", "hour"), [(datetime(2026, 3, 8, 9), 12), (datetime(2026, 11, 1, 8), 13)]
+)
+def test_a_local_schedule_follows_a_meter_that_tells_no_dates_of_daylight_saving(
+    change: datetime, hour: int
+) -> None:
+    """A clock check sees the change; six o'clock seven hours west comes once a day all the same."""
+    begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
+    profile = MeterSettings(profile=PROFILES["bcd-1997"])
+    street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
+    street.run(30)
+    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
+    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=360, CONTENT=Content.EVENT_LOG)
+    street.provision(SCHEDULES=schedules(daily, check))
+    street.run(2.5 * DAY_S)
+    dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
+    midnight = change.replace(hour=0, tzinfo=UTC)
+    assert [(due - midnight.timestamp()) / HOUR_S for due in dues] == [hour, 24 + hour]
 
 
 @pytest.mark.parametrize(
