@@ -49,7 +49,7 @@ async def converse(
             reader, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError as error:
         raise PortError(f"{name}: the connection is refused; is a server listening?") from error
-    except UnicodeError as error:
+    except ValueError as error:  # of what no name may hold, or is too long for one
         raise PortError(f"{name:.80}: nothing bears such a name; check the address") from error
     except (OSError, TimeoutError) as error:
         raise PortError(f"{name}: {error.strerror or 'no answer'}") from error

@@ -8,6 +8,7 @@ asks several times; what follows an answer waits behind no first question.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from protocols.c1218.conversation import Conversation
@@ -27,6 +28,7 @@ MAX_SESSIONS = 64
 #: The longest session: a whole load profile over a slow line takes minutes.
 SESSION_S = 600.0
 USER = b"TMS"
+_LOG = logging.getLogger(__name__)
 
 
 class Poller:
@@ -73,6 +75,11 @@ class Poller:
         except ProtocolError as error:
             silent.add(meter.esn)
             self._source.unanswered(question.transaction, str(error))
+        except Exception as error:  # who waits for its end would wait for ever
+            _LOG.exception("not foreseen")
+            text = f"{type(error).__name__}: {error}".split("\n")[0]
+            told = f"this program did not foresee {text:.200}; see its log"
+            self._source.unanswered(question.transaction, told)
         else:
             silent.discard(meter.esn)
             self._source.answered(question.transaction, items)

@@ -18,7 +18,7 @@ from smartmeter.tms.model import State
 from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.poller import Poller
-from smartmeter.tms.source import Answered
+from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
 from tests.protocols.c1218.line import Line, Tables
@@ -119,3 +119,29 @@ def test_a_password_that_is_refused_within_a_poll_is_no_refusal_of_a_table() -> 
     device.password = b"another".ljust(20)
     done = line.run(poller._answers(talk, [encode_request(FullRead(2050))]))
     assert isinstance(done, ScriptFailed) and "refuses the password" in str(done.error)
+
+
+@pytest.mark.parametrize("address", ["socket://a\0b:1", "socket://127.0.0.1:1"])
+async def test_whatever_a_question_meets_it_has_an_end_and_the_meter_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    async def broken(*about: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    if "\0" not in address:
+        monkeypatch.setattr(poller, "converse", broken)
+    store = Store(tmp_path / "tms.sqlite3")
+    store.write_now(lambda c: import_polled(c, [PolledMeter("P1", address, 2, b"", "")], 0))
+    source = PolledSource(store, make_template())
+    source.load(0)
+    came = asyncio.Event()
+    asked = Poller(source, came.set)
+    source.ask("P1", [encode_request(FullRead(0))], 0)
+    asked.begin()
+    async with asyncio.timeout(60):
+        await came.wait()
+    [told] = source.events()
+    await asked.stop()
+    store.close()
+    assert isinstance(told, Unanswered)
+    assert "nothing bears such a name" in told.cause or "a fault of ours" in told.cause
