@@ -14,12 +14,12 @@ from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.registration import Register
 from protocols.c1222.services import decode_service, whole_write
 from protocols.c1222.stream import ApduStream
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 
 METER, KEY, BASE = ApTitle.parse(".7.42"), bytes(range(16)), 4032
-start_s, rate, keys, seen = wall_utc_us() // 1_000_000, 600, TitleKeys(), asyncio.Event()
+clock, keys, seen = f"{wall_utc_us() // 1_000_000},100", TitleKeys(), asyncio.Event()
 keys.add(METER, KEY)
-node = Node(ApTitle.parse(".1"), keys, Calendar(start_s * 1_000_000, rate, monotonic_us()))
+node = Node(ApTitle.parse(".1"), keys, shared_calendar(clock, wall_utc_us(), monotonic_us()))
 
 
 def answer(octets: bytes) -> bytes:
@@ -48,7 +48,7 @@ async def main() -> None:
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     with tempfile.NamedTemporaryFile("w") as listed:
         print(f"esn,title,key,model\nSM000001,{METER},{KEY.hex()},-", file=listed, flush=True)
-        verb = f"-m smartmeter fleet serve --template default --count 1 --clock {start_s},{rate}"
+        verb = f"-m smartmeter fleet serve --template default --count 1 --clock {clock}"
         verb += f" --keys {listed.name} --connect 127.0.0.1:{server.sockets[0].getsockname()[1]}"
         fleet = await asyncio.create_subprocess_exec(sys.executable, *verb.split())
         await seen.wait()
