@@ -13,7 +13,7 @@ from protocols.c1222.in_clear import departed_title, gathered_titles, traced
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.registration import Register, serial_uid
+from protocols.c1222.registration import Register, Registered, serial_uid
 from protocols.c1222.relay import Relay
 from protocols.c1222.relay_services import IN_CLEAR
 from protocols.c1222.server import DISCONNECT_PROCEDURE
@@ -37,7 +37,7 @@ from tests.protocols.c1222.conversation import (
 
 OK, ISC, ONP, IAR, SNS = b"\0", b"\x03", b"\x04", b"\x05", b"\x02"
 PROVE = encode_service(NetworkSecurity(PASSWORD, 2))
-RELAY, DOMAIN = ApTitle.parse(".91"), ApTitle.parse(".7")
+RELAY, MASTER, DOMAIN = (ApTitle.parse(text) for text in (".91", ".1", ".7"))
 LONGEST = ApTitle((1,) * MAX_OCTETS, True)
 
 
@@ -162,3 +162,19 @@ def test_a_trace_and_a_farewell_behind_a_security_are_seen_by_the_relays_between
     answers = [build_apdu(Envelope(1, METER, RELAY, 9), [OK, last]) for last in (OK, ISC)]
     gone, stays = (departed_title(farewell, decode_apdu(answer)) for answer in answers)
     assert gone == METER and stays is None
+
+
+@pytest.mark.parametrize("called", [None, METER])
+def test_a_first_registration_is_answered_whether_the_master_names_the_title_or_none(
+    called: ApTitle | None,
+) -> None:
+    """Published vectors have the new title in A2, which the relay has never heard of."""
+    relay = Relay(Node(RELAY, Ring(), Clock(), None, NodeSettings()), upstream="up")
+    asked = build_apdu(
+        Envelope(85, MASTER, None), [encode_service(Register(None, serial_uid("SM1")))]
+    )
+    relay.receive("node", asked, NOW_US)
+    assert relay.outgoing() == [("up", asked)]
+    answer = build_apdu(Envelope(7, called, MASTER, 85), [Registered(METER, 300, 3600).encode()])
+    relay.receive("up", answer, NOW_US)
+    assert relay.outgoing() == [("node", answer)] and relay.routes() == {METER.absolute: "node"}
