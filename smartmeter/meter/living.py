@@ -228,6 +228,18 @@ class _Profile:
         #: Seconds from the last end to where the next interval begins: what was not recorded
         #: since all blocks are unread, or how far the clock was set.
         self._unrecorded_s = 0
+        shown = getattr(snapshot[CLOCKS[0]].CLOCK_CALENDAR, "value", None)
+        if isinstance(moment, datetime) and isinstance(shown, datetime):
+            self._unrecorded_s = self._stopped_for_s(moment, shown)
+
+    def _stopped_for_s(self, end: datetime, shown: datetime) -> int:
+        """Give for how long the image's meter had not recorded, as all its blocks were unread."""
+        status = self._status.LP_STATUS_SET1
+        is_full = self._intervals <= status.NBR_VALID_INT
+        is_unread = self._blocks <= status.NBR_UNREAD_BLOCKS
+        inhibits = status.LP_SET_STATUS_FLAGS.BLOCK_INHIBIT_OVERFLOW_FLAG
+        passed_s = max(0, int((shown - end).total_seconds()))
+        return passed_s - passed_s % self.interval_s if is_full and is_unread and inhibits else 0
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> _Profile | None:

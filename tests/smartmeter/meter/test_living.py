@@ -118,6 +118,24 @@ def test_blocks_and_intervals_are_those_of_the_original(
         assert ends[0] == ends[1]
 
 
+def test_a_profile_that_had_stopped_goes_on_with_the_time_that_it_is() -> None:
+    kind = profile_named("residential")
+    dims = {**kind.tables[61], "LP_FLAGS": ("LP_SET1_INHIBIT_OVF_FLAG",), "NBR_BLKS_SET1": 2}
+    kind = replace(kind, tables={**kind.tables, 61: dims})
+    meter = Meter(MeterSettings(profile=kind), MemoryNvram(), Calendar(sessions.NOON_UTC_US, 1), 0)
+    meter.expire(3 * PASSED_US)  # in two blocks are 48 hours
+    image = MeterImage({n: meter.table(n, 3 * PASSED_US) for n in kind.used if n != 7})
+    running = RunningOn(image, Calendar(0, 1), 1, 0)
+    status = Snapshot(image.tables)[63]
+    assert status.LP_STATUS_SET1.LP_SET_STATUS_FLAGS.OVERFLOW_FLAG
+    status.LP_STATUS_SET1["NBR_UNREAD_BLOCKS"] = 0
+    running.go_on_from(63, Snapshot(image.tables).layout(63).encode(status), 0)
+    moved = {number: running.current(number, PASSED_US) or b"" for number in (52, 63, 64)}
+    later = Snapshot({**image.tables, **moved})
+    newest = later[64].LP_DATA_SET1[later[63].LP_STATUS_SET1.LAST_BLOCK_ELEMENT]
+    assert newest.BLK_END_TIME.value == later[52].CLOCK_CALENDAR.value
+
+
 @pytest.mark.parametrize("profile", ["commercial", "bcd-1997"])
 def test_readings_at_a_blocks_end_go_on_with_the_intervals(profile: str) -> None:
     """Of active energy, which flows in a live image as it did in the meter."""
