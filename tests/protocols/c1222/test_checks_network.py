@@ -73,6 +73,8 @@ def test_check_59_invalid_connection_flags_are_iar(nibble: int) -> None:
     asked = Register(METER, None, connection_type=ConnectionType(nibble << 4))
     valid = nibble in (1, 3, 4, 5, 7, 0xC, 0xD, 0xF)
     assert refusal(asked) == (None if valid else ResponseCode.iar)
+    answered = Registrar(ApTitle.parse(".7")).register(asked, NOW_US)[0]
+    assert answered == (ResponseCode.ok if valid else ResponseCode.iar)
     assert refusal(Register(None, None)) == ResponseCode.iar
 
 
