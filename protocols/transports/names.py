@@ -50,7 +50,8 @@ def tcp_address(name: str) -> tuple[str, int] | None:
         return None
     host, _, port = name[4:].rpartition(":")
     # A resolver would take a number beyond 16 bits for another port.
-    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_TCP_PORT:
+    is_port = bool(re.fullmatch("[0-9]{1,5}", port)) and int(port) <= MAX_TCP_PORT
+    if not host or "/" in host or not is_port:
         raise PortNameError(
             f"{name:.80}: a TCP port is written tcp:HOST:PORT, with 0 to {MAX_TCP_PORT}"
         )

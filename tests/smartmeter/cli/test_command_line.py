@@ -221,7 +221,7 @@ def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
     assert done.exit_code == 2 and "is empty; give a name" in done.output
 
 
-@pytest.mark.parametrize("port", ["", "tcp:h", "socket://h", "modem:1", "c1222://h/"])
+@pytest.mark.parametrize("port", ["", "tcp:h", "tcp://h:1", "socket://h", "modem:1", "c1222://h/"])
 @pytest.mark.parametrize(
     "line",
     [
