@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
-from collections.abc import Callable
 from typing import NamedTuple
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
-from protocols.transports.capture import noting_apdus
+from protocols.transports.capture import Notes, socket_notes
 
 #: Connections at once: one meter needs one.
 MAX_CONNECTIONS = 8
@@ -26,7 +25,7 @@ class _Caller(NamedTuple):
     """What belongs to a connection: its octets so far, and what notes its APDUs."""
 
     stream: ApduStream
-    note: Callable[[bool, bytes], None]
+    notes: Notes
 
 
 class AnswerDoor:
@@ -84,8 +83,8 @@ class AnswerDoor:
                 connection.close()
                 return
             connection.setblocking(False)
-            note = noting_apdus(connection, far_end, listens=True)
-            self._callers[connection] = _Caller(ApduStream(self._limit), note)
+            notes = socket_notes(connection, far_end, listens=True)
+            self._callers[connection] = _Caller(ApduStream(self._limit), notes)
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, connection: socket.socket) -> list[bytes]:
@@ -95,7 +94,7 @@ class AnswerDoor:
                 caller = self._callers[connection]
                 found = caller.stream.feed(data)
                 for octets in found:
-                    caller.note(False, octets)
+                    caller.notes.received(octets)
                 return found
         self._selector.unregister(connection)
         del self._callers[connection]

@@ -17,7 +17,7 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
-from protocols.transports.capture import noting_apdus
+from protocols.transports.capture import socket_notes
 from protocols.transports.network_name import Carried, NetworkName
 from protocols.transports.port import system_words
 
@@ -66,7 +66,7 @@ class ApduConnection:
             raise PortError(_words(error)) from error
         self._stream, self._found, self._asked = ApduStream(self._limit), [], None
         self._has_heard = False
-        self._note = noting_apdus(self._socket, far_end, listens=False, is_stream=self.is_stream)
+        self._notes = socket_notes(self._socket, far_end, listens=False, is_stream=self.is_stream)
         return True
 
     def send(self, octets: bytes) -> None:
@@ -76,7 +76,7 @@ class ApduConnection:
         self._asked = None if self.is_stream else _Asked.of(octets)
         try:
             self._socket.settimeout(CONNECT_TIMEOUT_S)
-            self._note(True, octets)
+            self._notes.sent(octets)
             self._socket.sendall(octets)
         except OSError as error:
             self.close()
@@ -124,7 +124,7 @@ class ApduConnection:
             return CONNECT_TIMEOUT_S
         if self._asked.due_s <= time.monotonic():
             self._asked.repeated()
-            self._note(True, self._asked.octets)
+            self._notes.sent(self._asked.octets)
             with suppress(OSError):  # what is wrong shows in what is read
                 self._socket.sendall(self._asked.octets)
         return max(0.01, (self._asked.due_s or float("inf")) - time.monotonic())
@@ -146,7 +146,7 @@ class ApduConnection:
             return None
         for octets in found:
             self._has_heard = True
-            self._note(False, octets)
+            self._notes.received(octets)
         return found
 
     def _apdus(self, data: bytes) -> list[bytes] | None:

@@ -15,7 +15,7 @@ from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1218.steps import Script, T
 from protocols.errors import LocalProtocolError, PortError, ProtocolError
-from protocols.transports.capture import noting
+from protocols.transports.capture import line_notes
 from protocols.transports.port import monotonic_us
 
 CONNECT_TIMEOUT_S = 10.0
@@ -77,7 +77,7 @@ class _Line:
     ) -> None:
         self._name, self._reader, self._writer = name, reader, writer
         self.conversation = conversation
-        self._note = noting()
+        self._notes = line_notes()
         connected = writer.get_extra_info("socket")
         if connected is not None:
             with contextlib.suppress(OSError):
@@ -96,7 +96,7 @@ class _Line:
         client.run(script, token, monotonic_us())
         while True:
             if data := client.outgoing():
-                self._note(True, data)
+                self._notes.sent(data)
                 self._writer.write(data)
                 client.sent(monotonic_us())
             ended = self.conversation.heed_events(lambda baud: None, token) or ended
@@ -119,5 +119,5 @@ class _Line:
             raise PortError(f"{self._name} has gone: {error}") from error
         if not data:
             raise PortError(f"{self._name} closed the connection")
-        self._note(False, data)
+        self._notes.received(data)
         return data

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -215,49 +216,74 @@ class LineCapture:
             self._capture.frame(sent, frame)
 
 
-def noting() -> Callable[[bool, bytes], None]:
-    """Give what puts a line of C12.18 into the capture of this process, if there is one."""
+class Notes:
+    """What is told of all that passes one line or connection, and puts it into a capture."""
+
+    def __init__(self, note: Callable[[bool, bytes], None] = lambda sent, octets: None) -> None:
+        self.sent = partial(note, True)
+        self.received = partial(note, False)
+
+
+def line_notes() -> Notes:
+    """Give the notes of a line of C12.18, into the capture of this process if there is one."""
     capture = active()
-    return LineCapture(capture).note if capture is not None else lambda sent, data: None
+    return Notes() if capture is None else Notes(LineCapture(capture).note)
 
 
-def noting_apdus(
+def apdu_notes(local: Endpoint, remote: Endpoint, *, listens: bool, is_stream: bool) -> Notes:
+    """Give the notes of APDUs between two ends, by TCP or else by UDP."""
+    capture = active()
+    if capture is None:
+        return Notes()
+
+    def note(sent: bool, octets: bytes) -> None:
+        capture.apdu(sent, local, remote, is_stream, octets, listens=listens)
+
+    return Notes(note)
+
+
+def socket_notes(
     connection: socket.socket, far_end: tuple[str, int], *, listens: bool, is_stream: bool = True
-) -> Callable[[bool, bytes], None]:
-    """Give what puts the APDUs of a new connection into the capture, if there is one.
+) -> Notes:
+    """Give the notes of the APDUs of a new connection.
 
-    It is one of TCP, or of UDP without ``is_stream``.
     The name of the far end is asked for when the connection is made: one that was reset has none,
     and what it brought before is noted after that.
     """
+    if active() is None:
+        return Notes()
+    ends = endpoint(connection.getsockname()), endpoint(far_end)
+    return apdu_notes(*ends, listens=listens, is_stream=is_stream)
+
+
+def carried_notes(by: str, *, listens: bool) -> Notes:
+    """Give the notes of APDUs that are carried without IP."""
     capture = active()
     if capture is None:
-        return lambda sent, octets: None
-    ends = endpoint(connection.getsockname()), endpoint(far_end)
+        return Notes()
 
     def note(sent: bool, octets: bytes) -> None:
-        capture.apdu(sent, *ends, is_stream, octets, listens=listens)
+        capture.carried(sent, by, octets, listens=listens)
 
-    return note
+    return Notes(note)
 
 
 class CapturingPort:
-    """A port whose bytes go into a capture, and is one itself."""
+    """A port whose bytes go into the capture, and is one itself."""
 
-    def __init__(self, inner: Port, capture: Capture) -> None:
-        self._inner = inner
-        self._line = LineCapture(capture)
+    def __init__(self, inner: Port) -> None:
+        self._inner, self._notes = inner, line_notes()
 
     def read(self, timeout_s: float) -> bytes:
         """Read, and note what came."""
         data = self._inner.read(timeout_s)
         if data:
-            self._line.note(False, data)
+            self._notes.received(data)
         return data
 
     def write(self, data: bytes) -> None:
         """Note, and write."""
-        self._line.note(True, data)
+        self._notes.sent(data)
         self._inner.write(data)
 
     def set_baud(self, baud: int) -> None:
@@ -271,5 +297,4 @@ class CapturingPort:
 
 def captured(port: Port) -> Port:
     """Give the port, into the capture of this process if there is one."""
-    capture = active()
-    return CapturingPort(port, capture) if capture is not None else port
+    return port if active() is None else CapturingPort(port)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from protocols.errors import PortError
 from protocols.machine import HangUp, Machine, SetBaud
-from protocols.transports.capture import noting
+from protocols.transports.capture import Notes, line_notes
 from protocols.transports.port import monotonic_us, system_words
 
 READ_OCTETS = 4096
@@ -33,13 +33,13 @@ class ServedMachine:
         self._machine = machine
         self._write = write
         self._set_baud = set_baud
-        self._note = noting() if captured else lambda sent, data: None
+        self._notes = line_notes() if captured else Notes()
         self._woken = asyncio.Event()
         self._fault: Exception | None = None
 
     def feed(self, data: bytes) -> None:
         """Give the machine bytes from the line."""
-        self._note(False, data)
+        self._notes.received(data)
         self._machine.receive(data, monotonic_us())
         self.flush()
         self._woken.set()
@@ -55,7 +55,7 @@ class ServedMachine:
     def flush(self) -> None:
         """Write what the machine has to say."""
         if data := self._machine.outgoing():
-            self._note(True, data)
+            self._notes.sent(data)
             self._write(data)
             self._machine.sent(monotonic_us())
         for event in self._machine.events():

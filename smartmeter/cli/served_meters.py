@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansi_tables.rendering import text_shown
 from protocols.machine import Machine
-from protocols.transports.capture import noting
+from protocols.transports.capture import line_notes
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.logon import call_key, environment_password
@@ -88,7 +88,7 @@ def on_telephone(served: Served, identity: int) -> Served:
     key, now_us = call_key(), monotonic_us()
     keys = dict([key]) if key is not None else None
     machine = TelephoneMeter(
-        served.machine, lambda: os.urandom(8), identity, now_us, keys, noting()
+        served.machine, lambda: os.urandom(8), identity, now_us, keys, line_notes()
     )
     return Served(machine, served.text)
 

@@ -14,7 +14,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.machine import Event, HangUp
 from protocols.modem.answering import AnsweringModem
 from protocols.modem.at import CommandDone
-from protocols.transports.capture import active
+from protocols.transports.capture import carried_notes
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.carrier import begun_again
 from smartmeter.comms.machine_line import run_on_port
@@ -50,7 +50,7 @@ class CalledLine:
         self._due_us: int | None = None
         self._out = bytearray()
         self._events: list[Event] = []
-        self._capture = active()
+        self._notes = carried_notes("telephone call", listens=True)
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take octets of the call; what is no message ends it."""
@@ -64,7 +64,7 @@ class CalledLine:
             return
         for octets in found:
             self._due_us = now_us + IDLE_US
-            self._note(False, octets)
+            self._notes.received(octets)
             self._handler.receive(path, octets)
         if found:
             self._handler.received()
@@ -113,7 +113,7 @@ class CalledLine:
         if path is not self._path or len(self._out) > MAX_UNSENT_OCTETS:
             self._counts["unsent"] += 1
             return
-        self._note(True, octets)
+        self._notes.sent(octets)
         self._out += octets
 
     def _refuse(self, path: CallPath, reason: str) -> None:
@@ -121,10 +121,6 @@ class CalledLine:
         self._handler.refused(path, reason)
         self._due_us = None
         self._events.append(HangUp(reason))
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None:
-            self._capture.carried(sent, "telephone call", octets, listens=True)
 
 
 class CallCarrier:

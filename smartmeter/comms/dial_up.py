@@ -12,7 +12,7 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.machine import Event
 from protocols.modem.at import INITIALISE, AtModem, CallEnded, CommandDone, Connected, DataArrived
-from protocols.transports.capture import active
+from protocols.transports.capture import carried_notes
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.machine_line import run_on_port
 from smartmeter.comms.sms import number_at_port
@@ -46,7 +46,7 @@ class DialledConnection(TaskConnection):
         super().__init__(settings.address)
         self._number, self._port = number_at_port(settings.address)
         self._stream = ApduStream()
-        self._capture = active()
+        self._notes = carried_notes(f"call, {self._number}", listens=False)
         self._caller: _Caller | None = None
 
     async def opened(self) -> None:
@@ -56,12 +56,8 @@ class DialledConnection(TaskConnection):
     def send(self, octets: bytes) -> None:
         """Send one APDU; a call that has ended drops it."""
         if self._caller is not None and not self._work.done():
-            self._note(True, octets)
+            self._notes.sent(octets)
             self._caller.modem.send(octets)
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None:
-            self._capture.carried(sent, f"call, {self._number}", octets, listens=False)
 
     def _make(self, now_us: int) -> _Caller:
         self._caller = _Caller(self._number, now_us)
@@ -78,7 +74,7 @@ class DialledConnection(TaskConnection):
             case DataArrived(octets):
                 try:
                     for apdu in self._stream.feed(octets):
-                        self._note(False, apdu)
+                        self._notes.received(apdu)
                         self._inbox.put(apdu)
                     self._stream.check()
                 except ApduRejected as error:

@@ -223,7 +223,7 @@ class Listener:
 
     def take(self, path: Path, octets: bytes) -> None:
         """Give one APDU on."""
-        self.tell(False, path, octets)
+        self.tell(path, octets, sent=False)
         self.handler.receive(path, octets)
 
     def refuse(self, path: TcpPath, reason: str) -> None:
@@ -242,7 +242,7 @@ class Listener:
             self.paths.discard(path)
             self.handler.closed(path)
 
-    def tell(self, sent: bool, path: Path, octets: bytes) -> None:
+    def tell(self, path: Path, octets: bytes, *, sent: bool) -> None:
         """Tell the capture."""
         if self._capture is not None:
             ends = path.local, path.remote
@@ -254,7 +254,7 @@ class Listener:
             self.counts["unsent"] += 1
             return
         for datagram in fitting(octets, self._segment_octets):
-            self.tell(True, path, datagram)
+            self.tell(path, datagram, sent=True)
             path.by.sendto(datagram, path.address, path.at)
 
     def _forget(self, path: TcpPath) -> None:

@@ -12,7 +12,7 @@ import contextlib
 
 import aiomqtt
 
-from protocols.transports.capture import active
+from protocols.transports.capture import apdu_notes
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.mqtt_client import WINDOW, broker_session, subscribe
@@ -37,7 +37,8 @@ class MqttConnection(TaskConnection):
         self._broker = broker_address(settings.address)
         self._node = check_node(settings.node)
         self._out: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
-        self._capture = active()
+        ends = ("0.0.0.0", 0), (self._broker.host, self._broker.port)
+        self._notes = apdu_notes(*ends, listens=False, is_stream=False)
 
     async def opened(self) -> None:
         """Wait until the head-end is known to listen; OSError when it does not."""
@@ -89,22 +90,17 @@ class MqttConnection(TaskConnection):
         fits = isinstance(payload, bytes) and len(payload) <= self._settings.max_apdu_octets
         if fits and not message.retain:
             assert isinstance(payload, bytes)
-            self._note(False, payload)
+            self._notes.received(payload)
             self._inbox.put(payload)
         return True
 
     async def _send_all(self, client: aiomqtt.Client) -> None:
         while True:
             octets = await self._out.get()
-            self._note(True, octets)
+            self._notes.sent(octets)
             # A broker that hesitates does not end it; one that has gone ends the session.
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.publish(self._broker.up(self._node), octets, qos=1)
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None:
-            there = (self._broker.host, self._broker.port)
-            self._capture.apdu(sent, ("0.0.0.0", 0), there, False, octets, listens=False)
 
 
 class MqttBearer:

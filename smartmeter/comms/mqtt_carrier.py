@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
-from protocols.transports.capture import active
+from protocols.transports.capture import apdu_notes
 from protocols.transports.port import system_words
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
@@ -76,7 +76,8 @@ class MqttCarrier:
         self.connected = False
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._paths: OrderedDict[str, MqttPath] = OrderedDict()
-        self._capture = active()
+        ends = ("0.0.0.0", 0), (self.broker.host, self.broker.port)
+        self._notes = apdu_notes(*ends, listens=False, is_stream=False)
 
     def send(self, node: str, octets: bytes) -> None:
         """Send one APDU to a node."""
@@ -156,7 +157,7 @@ class MqttCarrier:
             handler.refused(MqttPath(self, node), "too-long")
         else:
             path = self._path(node, handler)
-            self._note(False, payload)
+            self._notes.received(payload)
             handler.receive(path, payload)
             handler.received()
 
@@ -176,13 +177,8 @@ class MqttCarrier:
     async def _send_all(self, client: aiomqtt.Client) -> None:
         while True:
             node, octets = await self._out.get()
-            self._note(True, octets)
+            self._notes.sent(octets)
             try:
                 await client.publish(self.broker.down(node), octets, qos=1)
             except aiomqtt.MqttError:  # a broker that hesitates: while it is there, so are we
                 self.counts["mqtt unconfirmed"] += 1
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None:
-            ends = ("0.0.0.0", 0), (self.broker.host, self.broker.port)
-            self._capture.apdu(sent, *ends, False, octets, listens=False)

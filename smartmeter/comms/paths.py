@@ -142,7 +142,7 @@ class TcpPath(asyncio.BufferedProtocol):
             self._listener.counts["closed unread"] += 1
             transport.abort()
         else:
-            self._listener.tell(True, self, octets)
+            self._listener.tell(self, octets, sent=True)
             transport.write(octets)
 
     def close(self) -> None:

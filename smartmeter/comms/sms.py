@@ -91,11 +91,11 @@ class _Line:
                 raise LocalProtocolError("the modem takes no more")
             self._machine.send(number, octets, monotonic_us())
             self._waiting += 1
-            self._note(True, number, octets)
+            self._note(number, octets, sent=True)
         except LocalProtocolError:
             self.counts["sms unsent"] += 1
 
-    def _note(self, sent: bool, number: str, octets: bytes) -> None:
+    def _note(self, number: str, octets: bytes, *, sent: bool) -> None:
         if self._capture is not None and octets != WAKE.encode():
             by = f"short message, {number}"
             self._capture.carried(sent, by, octets, listens=self._listens)
@@ -110,7 +110,7 @@ class _Line:
                 self._standing.works()
                 self.ready.set()
             case MessageCame(sender, octets):
-                self._note(False, sender, octets)
+                self._note(sender, octets, sent=False)
                 self._came(sender, octets)
             case TextCame(sender, text):
                 self.text(sender, text)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
-from protocols.transports.capture import active
+from protocols.transports.capture import apdu_notes
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS, keep_alive
@@ -29,12 +29,9 @@ class TcpConnection:
     ) -> None:
         self._reader, self._writer = reader, writer
         self._counts = Counter() if counts is None else counts
-        self._capture = active()
         self._heard = False
-        self._ends = (
-            endpoint(writer.get_extra_info("sockname")),
-            endpoint(writer.get_extra_info("peername")),
-        )
+        ends = [endpoint(writer.get_extra_info(name)) for name in ("sockname", "peername")]
+        self._notes = apdu_notes(*ends, listens=False, is_stream=True)
 
     def send(self, octets: bytes) -> None:
         """Send one APDU."""
@@ -42,7 +39,7 @@ class TcpConnection:
         if transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
             transport.abort()
         elif not transport.is_closing():
-            self._note(True, octets)
+            self._notes.sent(octets)
             self._writer.write(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
@@ -63,7 +60,7 @@ class TcpConnection:
             while data := await self._reader.read(READ_OCTETS):
                 for octets in stream.feed(data):
                     self._heard = True
-                    self._note(False, octets)
+                    self._notes.received(octets)
                     take(octets)
                 stream.check()
         except ApduRejected as error:
@@ -72,10 +69,6 @@ class TcpConnection:
     def close(self) -> None:
         """End it."""
         self._writer.close()
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None:
-            self._capture.apdu(sent, *self._ends, True, octets, listens=False)
 
 
 class TcpBearer:

@@ -17,7 +17,7 @@ from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import fitting
-from protocols.transports.capture import active
+from protocols.transports.capture import Notes, apdu_notes
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.sockets import connected_datagrams
@@ -40,16 +40,19 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._ended = asyncio.Event()
         self._fault: Exception | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._capture = active()
+        self._notes = Notes()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio's call."""
         # asyncio's own datagram transport is no subclass of DatagramTransport.
         self._transport = cast(asyncio.DatagramTransport, transport)
+        local = endpoint(transport.get_extra_info("sockname"))
+        remote = endpoint(self._group or transport.get_extra_info("peername"))
+        self._notes = apdu_notes(local, remote, listens=False, is_stream=False)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """Give an APDU on; asyncio's call."""
-        self._note(False, data)
+        self._notes.received(data)
         try:
             answered = decode_apdu(data).called_invocation_id
         except ApduRejected:
@@ -108,14 +111,8 @@ class UdpConnection(asyncio.DatagramProtocol):
     def _write(self, octets: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             for datagram in fitting(octets, self._segment_octets):
-                self._note(True, datagram)
+                self._notes.sent(datagram)
                 self._transport.sendto(datagram, self._group)
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        if self._capture is not None and self._transport is not None:
-            local = endpoint(self._transport.get_extra_info("sockname"))
-            remote = endpoint(self._group or self._transport.get_extra_info("peername"))
-            self._capture.apdu(sent, local, remote, False, octets, listens=False)
 
 
 class UdpBearer:

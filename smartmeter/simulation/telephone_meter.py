@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.machine import Event, earliest
 from protocols.modem.answering import AnsweringModem
+from protocols.transports.capture import Notes
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
 
@@ -36,29 +37,29 @@ class KeyedPort(OpticalPort):
 class _Noted:
     """A device in a call, and what is said there: the modem's commands are no part of it."""
 
-    def __init__(self, server: CallServer, note: Callable[[bool, bytes], None]) -> None:
-        self._server, self._note = server, note
+    def __init__(self, server: CallServer, notes: Notes) -> None:
+        self._server, self._notes = server, notes
         self.expire, self.deadline_us = server.expire, server.deadline_us
         self.sent, self.events = server.sent, server.events
         self.line_began, self.line_lost = server.line_began, server.line_lost
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Note, and take."""
-        self._note(False, data)
+        self._notes.received(data)
         self._server.receive(data, now_us)
 
     def outgoing(self) -> bytes:
         """Give, and note."""
         data = self._server.outgoing()
         if data:
-            self._note(True, data)
+            self._notes.sent(data)
         return data
 
 
 class TelephoneMeter:
     """The machine at the modem's port; the meter goes on measuring behind it.
 
-    ``note`` is told what passes in calls, sent or not.
+    ``notes`` are told what passes in calls.
     """
 
     def __init__(
@@ -68,11 +69,11 @@ class TelephoneMeter:
         identity: int,
         now_us: int,
         keys: Mapping[int, bytes] | None,
-        note: Callable[[bool, bytes], None],
+        notes: Notes,
     ) -> None:
         self.meter = meter
         device = KeyedPort(meter, keys) if keys else OpticalPort(meter)
-        server = _Noted(CallServer(device, CallOptions(ticket, identity)), note)
+        server = _Noted(CallServer(device, CallOptions(ticket, identity)), notes)
         self._modem = AnsweringModem(server, now_us)
         self.receive, self.outgoing = self._modem.receive, self._modem.outgoing
         self.sent = self._modem.sent
