@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -29,6 +30,11 @@ UPGRADE_PAGE = "upgrade"
 MODEL = "SmartMeter SSI"
 #: A version on trial must reach its TMS within so long, or the old one is started again.
 TRIAL_US = 15 * 60 * 1_000_000
+#: What a version begins with (PEP 440), and the stages of one, from the oldest.
+_VERSION = re.compile(
+    r"([0-9]+(?:\.[0-9]+)*)(?:(a|b|rc)([0-9]+))?(?:\.post([0-9]+))?(?:\.dev([0-9]+))?"
+)
+_STAGES = ("dev", "a", "b", "rc", "release")
 
 
 @dataclass(frozen=True)
@@ -270,9 +276,20 @@ class Upgrade:
         return {UPGRADE_PAGE: json.dumps(asdict(self._progress)).encode()}
 
 
-def version_order(version: str) -> tuple[int, ...]:
-    """Give a version as numbers that compare: "1.10" is newer than "1.9", "1.9.0" is "1.9"."""
-    numbers = [int(part) if part.isdecimal() else 0 for part in version.split(".")]
+def version_order(version: str) -> tuple[Any, ...]:
+    """Give a version as values that compare: "1.10" is newer than "1.9", "1.9.0" is "1.9".
+
+    Before it come its "dev", "a", "b" and "rc", behind it its "post": who tries "1.10rc1" can go
+    on to "1.10", and not back to "1.9".  What is no number at all is older than any.
+    """
+    found = _VERSION.match(version)
+    if found is None:
+        return ()
+    release, stage, number, post, dev = found.groups()
+    numbers = [int(part) for part in release.split(".")]
     while numbers and not numbers[-1]:
         numbers.pop()
-    return tuple(numbers)
+    stage = stage or ("dev" if dev and not post else "release")
+    # A "dev" of a stage or of a "post" comes before what it is to become.
+    after = (int(number or 0), -1 if post is None else int(post), dev is None, int(dev or 0))
+    return (tuple(numbers), _STAGES.index(stage), *after)

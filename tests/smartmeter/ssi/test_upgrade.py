@@ -6,6 +6,7 @@ The table of topics after NISTIR 7823 is in ``docs/upgrade_tests.rst``.
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -31,7 +32,7 @@ from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
 from smartmeter.ssi import boot as slots
 from smartmeter.ssi.states import ErrorCode, State
-from smartmeter.ssi.upgrade import MODEL, TRIAL_US, Program, Upgrade
+from smartmeter.ssi.upgrade import MODEL, TRIAL_US, Program, Upgrade, version_order
 from smartmeter.tms.upgrades import Image, make_image
 from smartmeter.version import VERSION
 from tests.smartmeter.ssi import host
@@ -85,6 +86,16 @@ def test_an_image_that_must_not_run_is_refused_before_it_is_received(
     assert not upgrade.offer(one.manifest)
     assert upgrade.status()["RESULT"] == result
     assert not upgrade.piece(*pieces_of(one)[0])
+
+
+def test_a_version_on_its_way_to_a_release_lies_between_that_and_the_one_before() -> None:
+    older_to_newer = (
+        *("none", "0.2", "0.3.dev1", "0.3.dev2", "0.3a1.dev1", "0.3a1", "0.3b2", "0.3rc1"),
+        *("0.3rc2", "0.3", "0.3.post1.dev1", "0.3.post1", "0.3.1rc1", "0.3.1", "0.10", "1"),
+    )
+    for older, newer in pairwise(older_to_newer):
+        assert version_order(older) < version_order(newer)
+    assert version_order("1.0.0rc1") == version_order("1rc1")
 
 
 @pytest.mark.parametrize("place", [0, 20, 40, 70])
