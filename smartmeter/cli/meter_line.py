@@ -167,7 +167,8 @@ class MeterLine:
     ) -> None:
         for speed in baud:
             if speed not in BAUD_CODES:
-                raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
+                speeds = ", ".join(map(str, sorted(BAUD_CODES)))
+                raise click.UsageError(f"--baud {speed}: one of {speeds}")
         self.port, self.rts, self.dtr = port, rts, dtr
         self.network = NetworkOptions.of(rest)
         if self.is_network and (baud or assume or strict):
