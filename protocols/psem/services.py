@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from protocols.psem.codes import ResponseCode
 
+#: Services that a device may lack, by the names of their classes.
+OPTIONAL_SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
+
 
 @dataclass(frozen=True)
 class Request:

@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from protocols.psem.codes import BAUD_CODES
+from protocols.psem.services import OPTIONAL_SERVICES
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import parse_toml
 from smartmeter.conformance.bench import Profile, all_checks
 
-SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
 KEYS = ("name", "lacks", "user_id", "user", "bauds")
 MAX_REASON = 300
 
@@ -35,8 +35,9 @@ def read_profile(text: str, name: str) -> Profile:
     if unknown := values.keys() - set(KEYS):
         raise SettingsError(name, f"unknown key {min(unknown)!r}", f"use {', '.join(KEYS)}")
     lacks = values.get("lacks", [])
-    if not isinstance(lacks, list) or any(each not in SERVICES for each in lacks):
-        raise SettingsError(name, "lacks must list services", f"choose of {', '.join(SERVICES)}")
+    if not isinstance(lacks, list) or any(each not in OPTIONAL_SERVICES for each in lacks):
+        known = ", ".join(OPTIONAL_SERVICES)
+        raise SettingsError(name, "lacks must list services", f"choose of {known}")
     user_id, user = values.get("user_id", 0), values.get("user", "")
     if not isinstance(user_id, int) or not 0 <= user_id <= 0xFFFF:
         raise SettingsError(name, "user_id must be 0 to 65535")

@@ -32,6 +32,7 @@ from ansi_tables.snapshot import IMAGE_FORMAT
 from protocols.c1218.grant import MIN_PACKET_OCTETS
 from protocols.datalink.packet import MAX_PACKET_OCTETS
 from protocols.psem.codes import BAUD_CODES, ResponseCode
+from protocols.psem.services import OPTIONAL_SERVICES
 from smartmeter.base.errors import SettingsError
 
 #: A delay longer than this would outlast the client's patience.
@@ -39,8 +40,6 @@ MAX_DELAY_MS = 5_000
 MIN_IDENTIFICATION_OCTETS, MAX_IDENTIFICATION_OCTETS = 2, 55
 #: Bauds of a device that was not asked for them: the speed at which every session begins.
 START_BAUDS = (9600,)
-#: Names by which ``link.refusals`` speaks of services.
-SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,9 @@ def _read_link(link: Mapping[str, Any]) -> LinkImage:
         raise _Wrong(f'"link.bauds": {unknown[0]} is no baud rate of C12.18')
     refusals = {}
     for name, code in _object(link, "refusals").items():
-        if name not in SERVICES:
-            raise _Wrong(f'"link.refusals": {name!r:.40} is none of {", ".join(SERVICES)}')
+        if name not in OPTIONAL_SERVICES:
+            known = ", ".join(OPTIONAL_SERVICES)
+            raise _Wrong(f'"link.refusals": {name!r:.40} is none of {known}')
         refusals[name] = _code(f"link.refusals.{name}", code)
     past_end = link.get("past_end", default.past_end)
     if not isinstance(past_end, bool):
