@@ -390,10 +390,13 @@ class Client:
         elif self._asks_again(running, response):
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US
-        elif response.ok and self._adopt(running.request, response):
-            running.answer = response  # the script goes on once the speed has changed
         else:
-            self._resume(response, now_us)
+            if response.ok:
+                self._adopt(running.request, response)
+            if self._baud_after_sent is None:
+                self._resume(response, now_us)
+            else:
+                running.answer = response  # the script goes on once the speed has changed
 
     def _take_request(self, code: int, now_us: int) -> None:
         """Logoff or Terminate from the device: say ok; what is under way has lost its session."""
@@ -430,15 +433,14 @@ class Client:
 
     # What an answer changes.
 
-    def _adopt(self, request: Request, response: Response) -> bool:
-        """Take over what an ``ok`` changes; True when the line must rest before going on."""
+    def _adopt(self, request: Request, response: Response) -> None:
+        """Take over what an ``ok`` changes."""
         if isinstance(request, Terminate):
             self._to_base()
         elif isinstance(request, Logon):
             self._first_read = True
         elif isinstance(request, Negotiate):
             self._adopt_grant(request, response.data)
-        return self._baud_after_sent is not None
 
     def _adopt_grant(self, request: Negotiate, answer: bytes) -> None:
         grant = granted(request, answer, self._options.max_packet_octets, self.quirks)

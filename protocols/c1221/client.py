@@ -52,13 +52,13 @@ class CallClient(Client):
         self._hang_up = self._hang_up or code == DISCONNECT
         super()._take_request(code, now_us)
 
-    def _adopt(self, request: Request, response: Response) -> bool:
+    def _adopt(self, request: Request, response: Response) -> None:
         if isinstance(request, TimingSetup) and len(response.data) >= 4:
             self._use_timing(TimingSetup(*response.data[:4]))
         elif isinstance(request, Disconnect):
             self._to_base()
             self._hang_up = True
-        return super()._adopt(request, response)
+        super()._adopt(request, response)
 
     def _use_timing(self, setup: TimingSetup | None) -> None:
         """Take time-outs over; one of 0 seconds is none that a device may answer, and is left."""
