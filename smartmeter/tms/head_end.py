@@ -155,9 +155,9 @@ class HeadEnd:
         self.orders.take_up()
 
     def load_keys(self, esns: Sequence[str] | None = None) -> None:
-        """Read titles and keys from the store, of some SmartMeters or of all, and the numbers."""
+        """Read titles, keys and numbers from the store, of some SmartMeters or of all."""
         self._keys.load(esns)
-        self.waking.load()
+        self.waking.load(esns)
 
     @property
     def utc_s(self) -> int:

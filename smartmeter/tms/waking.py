@@ -6,7 +6,8 @@ connection rings, and asks again when it has come.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import json
+from collections.abc import Hashable, Sequence
 
 from smartmeter.comms.carrier import Bell
 from smartmeter.tms.model import US_PER_S
@@ -29,10 +30,13 @@ class Waking:
         self.rung = 0
         self._numbers: dict[str, str] = {}
 
-    def load(self) -> None:
-        """Read the numbers from the store."""
+    def load(self, esns: Sequence[str] | None = None) -> None:
+        """Read the numbers from the store, of some SmartMeters or of all."""
         sql = "SELECT esn, wake_number FROM meters WHERE wake_number != ''"
-        self._numbers = {row["esn"]: row["wake_number"] for row in self._store.read(sql)}
+        some = [] if esns is None else [json.dumps(esns)]
+        which = " AND esn IN (SELECT value FROM json_each(?))" if some else ""
+        rows = self._store.read(sql + which, *some)
+        self._numbers.update((row["esn"], row["wake_number"]) for row in rows)
 
     def ring(self, esn: str, path: Hashable | None) -> bool:
         """Wake a SmartMeter that can be reached by no ``path``, or by a slow one only.

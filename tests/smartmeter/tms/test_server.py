@@ -1,6 +1,7 @@
 """The TMS on a real socket: garbage, strangers and wrong keys meet one clear answer each."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -288,6 +289,27 @@ async def test_keys_of_a_shipment_that_comes_meanwhile_are_loaded_where_they_are
     assert [meters.esn(title) for title in (one.title, other.title)] == [other.esn, one.esn]
     assert meters.esn(ApTitle.parse(".7.4711")) == "NEW"
     assert threads == {get_ident()}
+
+
+async def test_a_long_shipment_that_comes_meanwhile_has_each_number_loaded_once(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are known with each part of it would hold the loop up for seconds."""
+    loaded: list[str] = []
+    read = server.store.read
+
+    def noted(sql: str, *values: object) -> list[sqlite3.Row]:
+        rows = read(sql, *values)
+        loaded.extend(row["esn"] for row in rows if "wake_number" in sql)
+        return rows
+
+    monkeypatch.setattr(server.store, "read", noted)
+    monkeypatch.setattr("smartmeter.tms.server.LOADED_AT_ONCE", 1)
+    lines = [f"NEW{n},.7.{4711 + n},{bytes(16).hex()},m,+1555000{n}" for n in range(3)]
+    text = "\n".join(["esn,title,key,model,wake", *lines, ""])
+    assert await server.enter_shipment(text) == (3, 3)
+    assert loaded == ["NEW0", "NEW1", "NEW2"]
+    assert server.head_end.waking._numbers == {f"NEW{n}": f"+1555000{n}" for n in range(3)}
 
 
 async def test_strangers_that_a_clock_ahead_dated_neither_hide_nor_outlast_those_of_today(
