@@ -49,6 +49,7 @@ def test_a_meter_is_served_where_nothing_can_be_printed(tmp_path: Path, is_read:
         os.close(writer)
         os.close(full)
         wait_until(lambda: link.is_symlink() or process.poll() is not None)
+        assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
