@@ -15,9 +15,10 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.cancelling import can_be_cancelled
-from smartmeter.tms.web.frame import Visitor, card, chip, downloads, fill, heading, live, table
+from smartmeter.tms.web.frame import Visitor, card, chip, downloads, heading, live
 from smartmeter.tms.web.profile_chart import ProfileChart
 from smartmeter.tms.web.retiring import retiring
+from smartmeter.tms.web.tables import fill, table
 
 REFRESH_S = 1.5
 BUTTONS = (

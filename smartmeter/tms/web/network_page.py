@@ -7,7 +7,8 @@ from typing import Any
 from nicegui import ui
 
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import ROWS, PagedTable, card, fill, heading, live, table
+from smartmeter.tms.web.frame import card, heading, live
+from smartmeter.tms.web.tables import ROWS, PagedTable, fill, table
 
 REFRESH_S = 5.0
 #: The tree is fetched by the browser: big data never goes through the page's own channel.

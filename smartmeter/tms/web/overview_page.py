@@ -12,19 +12,8 @@ from nicegui import ui
 from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.model import State
 from smartmeter.tms.service import BAR_S, BARS, LATE, MAX_LISTED, MAX_SEARCH, Service
-from smartmeter.tms.web.frame import (
-    ROWS,
-    PagedTable,
-    bar_chart,
-    card,
-    chip,
-    downloads,
-    figure,
-    fill,
-    heading,
-    live,
-    table,
-)
+from smartmeter.tms.web.frame import bar_chart, card, chip, downloads, figure, heading, live
+from smartmeter.tms.web.tables import ROWS, PagedTable, fill, table
 
 REFRESH_S = 1.0
 

@@ -12,7 +12,8 @@ from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import MAX_SHIPMENT_OCTETS
 from smartmeter.tms.web.cancelling import can_be_cancelled, cancelling
-from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, live, table
+from smartmeter.tms.web.frame import Visitor, card, heading, live
+from smartmeter.tms.web.tables import ROWS, PagedTable, fill, table
 
 REFRESH_S = 1.5
 NOT_TAKEN = "The file was not taken: it must be one CSV file (.csv), of 8 MiB at most."
