@@ -27,7 +27,7 @@ def table_number(text: str) -> int:
     waits, kind, digits = found.groups() if found else (None, None, "99999")
     base = _BITS.get(kind or "", 0)
     base |= PENDING_BIT if waits else 0
-    if int(digits) > (NUMBER_MASK if base else MAX_ID):
+    if int(digits) > (NUMBER_MASK if kind or waits else MAX_ID):
         raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23, MT-5 or pending-ST-13")
     return int(digits) + base
 

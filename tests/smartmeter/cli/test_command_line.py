@@ -300,7 +300,7 @@ def test_a_folder_in_which_another_process_keeps_its_state_is_left_alone(
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("text", ["MT--1", "ST-", "23x", "-1", "٣", "99999", ""])
+@pytest.mark.parametrize("text", ["MT--1", "ST-", "ST-2048", "23x", "-1", "٣", "99999", ""])
 def test_a_name_that_is_no_table_says_what_one_looks_like(text: str) -> None:
     done = CliRunner().invoke(group, ("read", "sim:", "--", text))
     assert done.exit_code == 2 and "is no table; write 23" in done.output
