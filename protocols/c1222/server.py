@@ -113,6 +113,7 @@ class Server:
             return bytes([refused.code])
 
     def _carried_out(self, task: Task, now_us: int) -> bytes:
+        """Give the answer; raise Refused."""
         device, rights = self._device, task.rights
         match task.request:
             case FullRead(table):
@@ -120,14 +121,12 @@ class Server:
             case OffsetRead(table, offset, count):
                 image = device.read(table, rights, now_us)
                 if offset >= len(image):
-                    return bytes([ResponseCode.onp])
+                    raise Refused(ResponseCode.onp)
                 return _OK + encode_blocks(image[offset : offset + count])
             case FullWrite(table, data):
                 device.write(table, None, data, rights, now_us)
-                return _OK
             case OffsetWrite(table, offset, data):
                 device.write(table, offset, data, rights, now_us)
-                return _OK
             case Trace():
                 return answer_of_node(task.request, self.node.title)
             case IndexRead(table, indices, count) if isinstance(device, IndexedTables):
@@ -137,20 +136,19 @@ class Server:
             case IndexWrite(table, indices, data) if isinstance(device, IndexedTables):
                 offset, size = device.span(table, indices, 1, rights, now_us)
                 if size != len(data):
-                    return bytes([ResponseCode.onp])
+                    raise Refused(ResponseCode.onp)
                 device.write(table, offset, data, rights, now_us)
-                return _OK
             case DefaultRead() if isinstance(device, IndexedTables):
                 image = device.read(device.default_table(), rights, now_us)
                 return _OK + encode_blocks(image)
             case Disconnect():
                 device.leave(rights, DISCONNECT_PROCEDURE, now_us)
                 self.node.sessions.end_all()
-                return _OK
             case Deregister(title):
                 own = self.node.title
                 if title is None or own is None or title.absolute != own.absolute:
-                    return bytes([ResponseCode.iar])
+                    raise Refused(ResponseCode.iar)
                 device.leave(rights, DEREGISTER_PROCEDURE, now_us)
-                return _OK
-        return bytes([ResponseCode.sns])
+            case _:
+                raise Refused(ResponseCode.sns)
+        return _OK
