@@ -130,7 +130,7 @@ def check_broker(mqtt: MqttSettings, esn: str = "") -> Finding:
     except SinkRefused as error:
         fault, _, remedy = str(error).partition("; ")
         told = f"does not let the gateway in: {fault}"
-        return wrong(reached.subject, told, remedy or "look at user and password_file")
+        return wrong(reached.subject, told, remedy or "is a broker there? its log may tell more")
     return well(reached.subject, "takes connections, and lets the gateway in")
 
 

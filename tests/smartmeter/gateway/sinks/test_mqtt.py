@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -280,6 +281,15 @@ async def test_check_tells_whether_the_broker_lets_the_gateway_in(tmp_path: Path
         assert told in finding.text and finding.wrong is (password != "word"), finding
     assert not check_broker(nobody).wrong, "a gateway that runs is in already"
     broker.stop()
+
+
+def test_check_does_not_blame_the_password_where_no_broker_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.sinks.mqtt.ANSWER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        finding = check_broker(MqttSettings("127.0.0.1", silent.getsockname()[1]), ESN)
+    assert finding.wrong and "password" not in finding.remedy and "broker" in finding.remedy
 
 
 async def test_a_broker_inside_tls_is_told_and_one_that_is_not_trusted_is_named_in_words(
