@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from smartmeter.cli import group
 from tests.smartmeter.cli.served import running, smartmeter
-from tests.smartmeter.test_kill import KEY
+from tests.smartmeter.processes import KEY
 
 pytest.importorskip("fcntl", reason="a system without such locks warns nobody")
 RUN = ("gateway", "run", "--settings")

@@ -16,6 +16,7 @@ from smartmeter.comms.tcp import TcpConnection
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, items, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
+from tests.smartmeter.comms.authority import make_authority
 from tests.smartmeter.comms.far_ends import (
     LIMIT,
     FarEnd,
@@ -23,7 +24,6 @@ from tests.smartmeter.comms.far_ends import (
     connected,
     unasked,
 )
-from tests.smartmeter.comms.test_tls import make_authority
 from tests.waiting import until
 
 KINDS = ["tcp", "tcp6", "tcp-called", "tls", "udp", "udp6", "sms", "modem"]

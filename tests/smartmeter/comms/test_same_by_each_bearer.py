@@ -13,9 +13,9 @@ from smartmeter.ssi.factory import relative_title
 from tests.ports import free_port
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.cli.served import running
+from tests.smartmeter.comms.authority import make_authority
 from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, Modems
-from tests.smartmeter.comms.test_tls import make_authority
-from tests.smartmeter.test_kill import meters_own
+from tests.smartmeter.processes import meters_own
 from tests.waiting import wait_until
 
 KEY = "00112233445566778899aabbccddeeff"

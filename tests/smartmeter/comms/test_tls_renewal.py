@@ -12,7 +12,7 @@ from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.tls import client_tls, server_tls
-from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
+from tests.smartmeter.comms.authority import make_authority, speaking_tls
 from tests.waiting import until
 
 

@@ -9,6 +9,7 @@ once.  What the meter recorded is read from the meter itself, past the gateway.
 
 import csv
 import json
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ from smartmeter.ssi.factory import relative_title
 from tests.ports import free_port
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.gateway.cable import Cable, ProbeCable
-from tests.smartmeter.test_kill import ESN, KEY, Process, signal
+from tests.smartmeter.processes import ESN, KEY, Process
 from tests.waiting import wait_until
 
 pytestmark = NEEDS_MOSQUITTO

@@ -11,7 +11,7 @@ from smartmeter.comms.way import Carries
 from smartmeter.gateway import bearer_checks
 from smartmeter.gateway.bearer_checks import check_bearer, check_order, check_shared
 from tests.ports import free_port
-from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
+from tests.smartmeter.comms.authority import make_authority, speaking_tls
 
 SMS = BearerSettings("sms", "sms:+15551234@/dev/null", 50, 1072, carries=Carries.URGENT)
 TCP = BearerSettings("tcp", "tcp:127.0.0.1:1", 1)

@@ -11,7 +11,7 @@ from smartmeter.gateway.status_socket import ask_status
 from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
 from tests.smartmeter.gateway.cable import Cable
-from tests.smartmeter.test_kill import KEY
+from tests.smartmeter.processes import KEY
 
 RATE = 1200
 

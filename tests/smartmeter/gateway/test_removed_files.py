@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.smartmeter.cli.served import meter_process
-from tests.smartmeter.test_kill import KEY
+from tests.smartmeter.processes import KEY
 from tests.waiting import wait_until
 
 RATE = 3600

@@ -20,7 +20,7 @@ from smartmeter.version import VERSION
 from tests.ports import free_port
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.gateway.wheels import ROOT, our_wheel, wheel_of
-from tests.smartmeter.test_kill import (
+from tests.smartmeter.processes import (
     ESN,
     KEY,
     Process,

@@ -24,8 +24,8 @@ from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.upgrade import MODEL
 from smartmeter.tms.upgrades import make_image
 from tests.ports import free_port
+from tests.smartmeter.processes import Process
 from tests.smartmeter.ssi.test_upgrade import NEW, PRIVATE, PUBLIC
-from tests.smartmeter.test_kill import Process
 from tests.waiting import until
 
 METERS, KILLS = 6, 3

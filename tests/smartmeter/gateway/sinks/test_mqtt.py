@@ -32,7 +32,7 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.mqtt import MqttSink
 from smartmeter.gateway.sinks.settings import MqttSettings, Sinks
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
-from tests.smartmeter.comms.test_tls import make_authority
+from tests.smartmeter.comms.authority import make_authority
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY
 from tests.waiting import until
