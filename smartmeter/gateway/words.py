@@ -25,7 +25,7 @@ ERRORS = {
         "make room, send it again",
     ),
     ErrorCode.CLOCK_OFF: (
-        "the meter's clock is off by more than the limit",
+        "the meter's clock is off by more than the limit, or not set",
         "have the meter's clock set by whoever may",
     ),
     ErrorCode.WATCHDOG_RESET: ("the watchdog started it anew", ""),

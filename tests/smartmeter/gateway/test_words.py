@@ -19,6 +19,7 @@ def test_every_code_of_the_display_has_its_words() -> None:
     told = sentence(State.CONFIGURING, ErrorCode.CONFIGURATION_FAILED, why="its clock is not set")
     assert told.startswith("reads its meter; the meter cannot be read: its clock is not set; run")
     assert "retired" in sentence(State.PROVISIONED, ErrorCode.REGISTRATION_FAILED)
+    assert "or not set" in sentence(State.PROVISIONED, ErrorCode.CLOCK_OFF)
 
 
 def test_an_error_tells_its_cause_and_each_new_cause() -> None:
