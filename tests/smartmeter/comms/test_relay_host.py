@@ -34,7 +34,7 @@ from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, request
 from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.tms.test_server import Peer
+from tests.smartmeter.tms.peer import Peer
 from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")

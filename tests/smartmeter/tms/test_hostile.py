@@ -23,8 +23,8 @@ from smartmeter.ssi.factory import Factory
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import MESSAGES, READ_1, vector
+from tests.smartmeter.tms.peer import Peer
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_server import Peer
 from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")

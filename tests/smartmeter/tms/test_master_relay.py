@@ -55,8 +55,8 @@ from tests.protocols.c1222.conversation import items, lock, request
 from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
+from tests.smartmeter.tms.peer import HOST_TITLE
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_server import HOST_TITLE
 from tests.waiting import until
 
 SEED = 5

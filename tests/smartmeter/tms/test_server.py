@@ -11,11 +11,8 @@ import pytest
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.node import Node
 from protocols.c1222.registration import Register, serial_uid
-from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import encode_service
-from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify
@@ -29,11 +26,9 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.store import records
+from tests.smartmeter.tms.peer import SEED, Peer, reasons
 from tests.smartmeter.tms.running import rest, running_tms
 from tests.waiting import until
-
-SEED = 5
-HOST_TITLE = ApTitle.parse(".1")
 
 
 @pytest.fixture
@@ -42,35 +37,6 @@ async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
         factories = [factory_of(n, SEED, "tcp:127.0.0.1:1") for n in (1, 2)]
         tms.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
         yield tms
-
-
-class Peer:
-    """A node of our own on a connection of its own."""
-
-    def __init__(self, title: str, key: bytes, tms: TmsServer) -> None:
-        self._cipher = EaxPrime(key)
-        self.node = Node(ApTitle.parse(title), self, tms.calendar)
-        self._tms = tms
-
-    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        return self._cipher if key_id == 0 else None
-
-    async def ask(self, *services: bytes, key_id: int | None = 0) -> bytes:
-        """Give the APDU that comes back."""
-        reader, writer = await asyncio.open_connection(*self._tms.address)
-        self.node.request(services, HOST_TITLE, "tcp", monotonic_us(), key_id=key_id)
-        [(_, octets)] = self.node.outgoing()
-        writer.write(octets)
-        stream = ApduStream()
-        async with asyncio.timeout(60):
-            while not (found := stream.feed(await reader.read(4096))):
-                pass
-        writer.close()
-        return found[0]
-
-
-def reasons(tms: TmsServer) -> set[str]:
-    return {row["reason"] for row in tms.store.read("SELECT reason FROM security_events")}
 
 
 async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -> None:

@@ -18,7 +18,7 @@ from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
 from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.template import make_template
-from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
+from tests.smartmeter.tms.reporting import UTC_S, Office, report
 
 HOST_TITLE = ApTitle.parse(".1")
 HOUR_US = 3_600_000_000

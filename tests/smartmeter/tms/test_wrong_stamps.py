@@ -7,7 +7,7 @@ from protocols.c1222.services import encode_service
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
 from smartmeter.base.clock import Calendar
-from tests.smartmeter.tms.test_report_groups import UTC_S, Keys, Office
+from tests.smartmeter.tms.reporting import UTC_S, Keys, Office
 
 WRONG_S = 3 * 3600
 

@@ -29,7 +29,7 @@ from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned, pruned_un
 from smartmeter.tms.store.queries import gaps
 from smartmeter.tms.store.records import store_events
 from smartmeter.tms.store.sqlite import Store
-from tests.smartmeter.tms.test_report_groups import UTC_S, Office
+from tests.smartmeter.tms.reporting import UTC_S, Office
 from tests.waiting import wait_until
 
 RING = (Numbered.INTERVAL, "SM1", 1, 1)
