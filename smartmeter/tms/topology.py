@@ -19,6 +19,8 @@ from smartmeter.tms.server import TmsServer, far_end
 MAX_METERS = 500
 #: Relays of one way that are drawn.
 MAX_RELAYS = 16
+#: Places that hang below each other in the tree.
+MAX_DEPTH = 4 * MAX_RELAYS
 #: No name that a meter could have.
 TMS = "this TMS"
 _SAYING_NOTHING = (State.SILENT, State.POWERLESS)
@@ -75,10 +77,16 @@ def tree_of(graph: Topology) -> dict[str, Any]:
     """Give the graph below the TMS as a tree, as a chart wants it.
 
     A place hangs where it was found first, whatever traces tell later: no circle has an end.
+    Anybody on the way may forge a trace, and many together a way without an end: what would hang
+    deeper than ``MAX_DEPTH`` hangs at the TMS.
     """
     upper: dict[str, str] = {}
+    depths = {TMS: 0}
     for way in graph.ways.values():
-        upper.setdefault(way.lower, way.upper)
+        if way.lower not in depths:  # the way above it came before
+            above = way.upper if depths[way.upper] < MAX_DEPTH else TMS
+            upper[way.lower] = above
+            depths[way.lower] = depths[above] + 1
     below: dict[str, list[str]] = {}
     for lower, above in upper.items():
         below.setdefault(above, []).append(lower)

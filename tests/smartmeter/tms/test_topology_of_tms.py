@@ -83,6 +83,20 @@ async def test_no_name_and_no_way_that_meters_tell_breaks_the_picture(tms: TmsSe
     assert all(f'"{esn}"' in drawn for esn in ("TMS", *ESNS[:3]))
 
 
+async def test_traces_that_together_tell_an_endless_way_are_drawn(tms: TmsServer) -> None:
+    esns = [f"X{n:03}" for n in range(100)]
+    tms.import_shipment([Shipped(e, f".8.{n}", bytes(16), "") for n, e in enumerate(esns)])
+    for number, esn in enumerate(esns):  # each begins where the one before it ended
+        tms.head_end.collector.paths.heard(esn, Somewhere(number))
+        relays = [f".9.{15 * number + step}" for step in range(16)]
+        values = esn, " > ".join([".1", *relays, ".7"])
+        sql = "INSERT INTO jobs (esn, kind, state, requested_by, created_s, result)"
+        sql += " VALUES (?, 'trace', 'done', 'ann', 0, ?)"
+        tms.store.write_now(lambda c, sql=sql, values=values: c.execute(sql, values))  # type: ignore[misc]
+    drawn = json.dumps(Service(tms).topology()["tree"])
+    assert all(f'"{esn}"' in drawn for esn in esns)
+
+
 @dataclass(frozen=True)
 class Somewhere:
     """A path that is only looked at."""
