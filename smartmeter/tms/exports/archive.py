@@ -17,7 +17,7 @@ from smartmeter.tms.exports.selection import Selection
 from smartmeter.tms.store.faults import damage_of, storage_error
 from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.places import Tenure, in_its_place, tenure
-from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, FILE_NAME, newest_schema
+from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, FILE_NAME, OWN_TABLES, newest_schema
 
 PAGE_ROWS = 500
 _TABLES = ("meters", "intervals", "readings", "events", "alarms", "outages")
@@ -50,9 +50,10 @@ class Archive:
             raise SettingsError(f"--out {name}", "is the database itself", "choose another name")
 
     def _schema(self) -> int:
-        self.one("SELECT count(*) FROM sqlite_master")  # tells whether it is a database at all
+        # The first question tells whether it is a database at all.
+        tables = {row[0] for row in self.rows("SELECT name FROM sqlite_master")}
         row = self.one("PRAGMA user_version")
-        return int(row[0]) if row is not None else 0
+        return int(row[0]) if row is not None and tables >= OWN_TABLES else 0
 
     def _check(self, schema: int) -> None:
         newest = newest_schema()

@@ -64,6 +64,8 @@ CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 8192
 #: Where SQLite's files tell, twice, whether there is a log beside them.
 _HAS_LOG_AT = 18
+#: Of each version of the schema; another program's database has hardly all of them.
+OWN_TABLES = {"meters", "reports", "intervals", "jobs"}
 _STOP = None
 _LOG = logging.getLogger(__name__)
 
@@ -380,7 +382,7 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
             "use the newer program",
         )
     # Each version is one transaction: who has none has no table yet.
-    if version < 0 or bool(version) != ("meters" in tables) or (tables and not version):
+    if version < 0 or not (tables >= OWN_TABLES if version else not tables):
         raise foreign(path)
     return version
 

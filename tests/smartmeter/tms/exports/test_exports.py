@@ -27,7 +27,7 @@ from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned
 from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.records import store_image
-from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.store.sqlite import Store, newest_schema
 from tests.ansi_tables.meaning.device import device, put
 from tests.ansi_tables.meaning.test_clock import calendar
 from tests.ansi_tables.meaning.test_load_profile import a_recorder
@@ -261,6 +261,17 @@ def test_a_copy_of_the_database_gives_the_same_and_wrong_files_are_named(
         Archive(other)
     with pytest.raises(SettingsError, match=r"has schema 3, this program \d+; start tms run"):
         Archive(old)
+
+
+def test_a_database_of_another_program_with_meters_is_told_as_none_of_a_tms(
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE meters (name)")
+        connection.execute(f"PRAGMA user_version={newest_schema()}")
+    with pytest.raises(SettingsError, match="is no database of a TMS; name a TMS's folder"):
+        Archive(other)
 
 
 def test_every_kind_is_empty_but_for_its_header_where_nothing_came(store: Store) -> None:

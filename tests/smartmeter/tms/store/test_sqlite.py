@@ -142,11 +142,14 @@ def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         Store(path)
 
 
-@pytest.mark.parametrize("version", [0, 5, -3])
-def test_a_database_of_another_program_is_left_alone(tmp_path: Path, version: int) -> None:
+@pytest.mark.parametrize("table", ["bookmarks", "meters"])
+@pytest.mark.parametrize("version", [0, 5, 19, -3])
+def test_a_database_of_another_program_is_left_alone(
+    tmp_path: Path, version: int, table: str
+) -> None:
     path = tmp_path / "tms.sqlite3"
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE bookmarks (name)")
+        connection.execute(f"CREATE TABLE {table} (name)")
         connection.execute(f"PRAGMA user_version={version}")
     connection.close()
     octets = path.read_bytes()
