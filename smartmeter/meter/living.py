@@ -215,22 +215,22 @@ class _Profile:
         #: What the common flags of all intervals say: the clock never changes over.
         qualifier = snapshot[CLOCKS[0]].get("TIME_DATE_QUAL", {})
         self._common = DST_IN_FORCE if qualifier.get("DST_FLAG") else 0
+        end = getattr(newest.BLK_END_TIME, "value", None)
+        shown = getattr(snapshot[CLOCKS[0]].CLOCK_CALENDAR, "value", None)
         #: How far intervals end from multiples of their length, as the newest block did.
         self._offset_s = 0
-        moment = getattr(newest.BLK_END_TIME, "value", None)
-        if isinstance(moment, datetime) and not moment.second:
-            self._offset_s = int(moment.replace(tzinfo=UTC).timestamp()) % interval_s
+        if isinstance(end, datetime) and not end.second:
+            self._offset_s = int(end.replace(tzinfo=UTC).timestamp()) % interval_s
+        #: Seconds from the last end to where the next interval begins: what was not recorded
+        #: since all blocks are unread, or how far the clock was set.
+        self._unrecorded_s = 0
+        if isinstance(end, datetime) and isinstance(shown, datetime):
+            self._unrecorded_s = self._stopped_for_s(end, shown)
         self._own_pulses = bool(snapshot[61].LP_FLAGS.get("BLK_END_RD_INDICATOR_FLAG"))
         self._images: dict[int, bytes] = {}
         self.energy = Energy()
         #: What was too little for a whole count, by channel: the next interval gets it.
         self._carried = [Fraction(0)] * len(self._channels)
-        #: Seconds from the last end to where the next interval begins: what was not recorded
-        #: since all blocks are unread, or how far the clock was set.
-        self._unrecorded_s = 0
-        shown = getattr(snapshot[CLOCKS[0]].CLOCK_CALENDAR, "value", None)
-        if isinstance(moment, datetime) and isinstance(shown, datetime):
-            self._unrecorded_s = self._stopped_for_s(moment, shown)
 
     def _stopped_for_s(self, end: datetime, shown: datetime) -> int:
         """Give for how long the image's meter had not recorded, as all its blocks were unread."""
