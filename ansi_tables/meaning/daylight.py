@@ -2,13 +2,15 @@
 
 CALENDAR_CTRL 1 switches it on, 2 off, 31 ends a list; a change happens at
 DST_TIME_EFF, the change back at STD_TIME_EFF where ST-53 has that member; both
-are in the wall time that they end.  RDATE rules with OFFSET 0 are dates of every year; the codes
-of other offsets are not public, so such a calendar tells nothing.
+are in the wall time that they end.  Of two changes on one date the last in the
+lists counts, which is a choice.  RDATE rules with OFFSET 0 are dates of every
+year; the codes of other offsets are not public, so such a calendar tells nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -61,14 +63,14 @@ NO_CHANGES = DaylightDates()
 @lru_cache(maxsize=1024)
 def _changes(dates: DaylightDates, year: int) -> tuple[tuple[datetime, bool], ...]:
     """Give the changes of one year as (wall time, on)."""
-    found = []
-    for month, day, on in dates.yearly:
-        try:
-            found.append((date(year, month, day), on))
-        except ValueError:  # 29 February, or a year beyond the calendar
-            continue
-    found += [(day, on) for day, on in dates.once if day.year == year]
-    return tuple((datetime.combine(d, dates.on_at if on else dates.off_at), on) for d, on in found)
+    found = {day: on for day, on in dates.once if day.year == year}
+    for month, number, on in dates.yearly:
+        with suppress(ValueError):  # 29 February, or a year beyond the calendar
+            found[date(year, month, number)] = on
+    return tuple(
+        (datetime.combine(day, dates.on_at if on else dates.off_at), on)
+        for day, on in found.items()
+    )
 
 
 def daylight_dates(calendar: Record | None, offsets: Record | None) -> DaylightDates:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ansi_tables import Record, Snapshot, TableError, layout_for
+from ansi_tables.meaning.clock import clock_rules
 from protocols.c1218.client import ScriptDone
 from protocols.c1218.scripts import close_session, read_table, write_table
 from protocols.c1218.server import Refused
@@ -305,6 +306,10 @@ def test_of_two_words_on_daylight_saving_for_one_date_the_last_counts(
     write(bench, 54, NON_RECURR_DATES=[*dates[:2], *both, *dates[4:]])
     bench.wait(20 * HOUR_US)
     assert [code for code in codes(bench) if code in (22, 23)] == told
+    # And for who reads it.
+    tables = bench.snapshot()
+    shown = clock_rules(tables).utc_s(tables[52].CLOCK_CALENDAR)
+    assert shown == bench.meter.clock.utc_us(bench.now_us) // US_PER_S
 
 
 def test_a_third_password_is_a_third_role_and_one_less_takes_its_rights() -> None:
