@@ -117,6 +117,8 @@ def _missing(module: str, arguments: Sequence[str]) -> str:
     if extra == "network":
         verb = next((one for one in arguments if one in VERBS), "")
         extra = WHOLE_EXTRAS.get(verb, extra)
+        if verb == "compare-polling" and any(one.startswith("--plot") for one in arguments):
+            extra += ",plot"
     remedy = f'pip install "smartmeter[{extra}]"' if extra else "install it"
     return f"{package} is not installed; {remedy}"
 

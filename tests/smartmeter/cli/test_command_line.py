@@ -60,6 +60,9 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it() -> None:
         ("gateway run", "cryptography", "gateway"),
         ("gateway run --with-tms off", "nicegui", "tms"),
         ("relay run", "cryptography", "network"),
+        ("compare-polling", "cryptography", "network"),
+        ("compare-polling --plot figures.svg", "cryptography", "network,plot"),
+        ("compare-polling --plot=figures.svg", "cryptography", "network,plot"),
     ],
 )
 def test_what_brings_all_that_a_verb_wants_is_named_at_once(
