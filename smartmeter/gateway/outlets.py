@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from smartmeter.gateway.sinks.mqtt import MqttSink
 
 POLL_S = 1.0
-PRUNE_S = 3600.0
+#: A board that is on for a part of an hour only forgets, too; one that begins again and again
+#: while its clock is wrong does not forget a day each time.
+FIRST_PRUNE_S, PRUNE_S = 600.0, 3600.0
 CSV, NOTHING = "CSV file", "takes nothing"
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
 #: After a token that was refused: Home Assistant may ban an address after a few.
@@ -111,8 +113,10 @@ class Outlets:
                 self._journal.state(name, "takes what comes")
 
     async def _prune(self) -> None:
+        rest_s = FIRST_PRUNE_S
         while True:
-            await asyncio.sleep(PRUNE_S)
+            await asyncio.sleep(rest_s)
+            rest_s = PRUNE_S
             now_s = self._utc_s()
             if now_s is not None:
                 try:

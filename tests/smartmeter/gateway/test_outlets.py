@@ -11,7 +11,7 @@ from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, Sinks
 from tests.ports import free_port
-from tests.smartmeter.gateway.reports import hello, meter_images, profile
+from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
 from tests.smartmeter.gateway.sinks.test_home_assistant import Home, settings
 from tests.smartmeter.ssi.host import FACTORY
 from tests.waiting import until
@@ -84,3 +84,20 @@ async def test_a_token_that_was_refused_is_not_offered_again_while_others_are_tr
     readings.close()
     server.close()
     influx.close()
+
+
+async def test_a_board_that_is_on_for_less_than_an_hour_forgets_what_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.outlets.FIRST_PRUNE_S", 0.01)
+    readings = Readings(tmp_path / "r", keep_days=7)
+    images = meter_images()
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, images)), (2, profile(2, 0, [[51, 0]]))])
+    assert readings.meters()
+    journal = Journal(print, lambda: 0)
+    outlets = Outlets(Sinks(), readings, journal, list, lambda: EPOCH_S + 9 * 86_400)
+    running = asyncio.gather(*outlets.runners())
+    await until(lambda: not readings.meters())
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    readings.close()
