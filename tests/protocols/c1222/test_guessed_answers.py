@@ -6,6 +6,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.node import Node
 from protocols.c1222.relay import Relay
+from tests.protocols.c1222.chain import FIRST
 from tests.protocols.c1222.conversation import (
     HOST,
     METER,
@@ -18,7 +19,6 @@ from tests.protocols.c1222.conversation import (
     lock,
     request,
 )
-from tests.protocols.c1222.test_checks_relay import FIRST
 
 
 def forgeries() -> dict[str, bytes]:

@@ -2,8 +2,8 @@
 
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.node import NodeSettings
+from tests.protocols.c1222.chain import Chain
 from tests.protocols.c1222.conversation import METER, NOW_US, READ_1, lock, request
-from tests.protocols.c1222.test_checks_relay import Chain
 
 
 def test_who_asks_without_a_title_is_answered_also_through_a_host_that_relays() -> None:

@@ -12,6 +12,7 @@ from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import encode_service
 from protocols.psem.services import Identify
+from tests.protocols.c1222.chain import FIRST, MASTER, SECOND, Chain
 from tests.protocols.c1222.conversation import (
     HOST,
     KEY_ID,
@@ -24,7 +25,6 @@ from tests.protocols.c1222.conversation import (
     items,
     request,
 )
-from tests.protocols.c1222.test_checks_relay import FIRST, MASTER, SECOND, Chain
 
 ABOVE = {"first": "second", "second": "master", "other": "master"}
 OTHER = ApTitle.parse(".94")

@@ -13,6 +13,7 @@ from protocols.c1222.services import encode_service
 from protocols.c1222.ways import RelayOwner
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
+from tests.protocols.c1222.chain import ESN, FIRST, MASTER, SECOND, Chain
 from tests.protocols.c1222.conversation import (
     HOST,
     KEY_ID,
@@ -25,7 +26,6 @@ from tests.protocols.c1222.conversation import (
     items,
     request,
 )
-from tests.protocols.c1222.test_checks_relay import ESN, FIRST, MASTER, SECOND, Chain
 
 
 class Moving:

@@ -6,6 +6,7 @@ from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import Deregister, encode_service
 from protocols.c1222.ways import RelayOwner
+from tests.protocols.c1222.chain import MASTER, SECOND, Chain
 from tests.protocols.c1222.conversation import (
     HOST,
     METER,
@@ -15,7 +16,6 @@ from tests.protocols.c1222.conversation import (
     lock,
     request,
 )
-from tests.protocols.c1222.test_checks_relay import MASTER, SECOND, Chain
 
 
 def test_a_relay_keeps_nothing_of_what_it_refuses() -> None:
