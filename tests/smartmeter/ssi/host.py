@@ -237,6 +237,32 @@ class Street:
         return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image))
 
 
+class PowerCut(Exception):
+    """The power went at a write."""
+
+
+class CutNvram(MemoryNvram):
+    """Loses power at the n-th commit: before it, or just after."""
+
+    cut_in, after = 0, False
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self.cut_in -= 1
+        if self.cut_in == 0 and not self.after:
+            raise PowerCut
+        super().commit(changes)
+        if self.cut_in == 0:
+            raise PowerCut
+
+
+def cut_nvram(street: Street) -> CutNvram:
+    """Start the module anew on a memory that can lose power."""
+    cutting = CutNvram(dict(street.device.nvram._pages))
+    street.device.nvram = cutting
+    street.device.restart(street.world.now_us)
+    return cutting
+
+
 class FailingNvram(MemoryNvram):
     """Fails at the n-th commit from now, once."""
 

@@ -35,6 +35,7 @@ from tests.smartmeter.ssi.host import (
     EPOCH_US,
     GENERAL,
     OUTAGE,
+    FailingNvram,
     Street,
     command,
     decoded,
@@ -44,7 +45,6 @@ from tests.smartmeter.ssi.host import (
     schedule,
     schedules,
 )
-from tests.smartmeter.ssi.test_life import FailingNvram
 
 HOUR_S, QUARTER_S, DAY_US = 3600, 900, 86_400 * US_PER_S
 EPOCH_S = EPOCH_US // US_PER_S

@@ -1,6 +1,5 @@
 """Every state, error and warning of a module, each reached by a fault; provisioning cut."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -30,7 +29,9 @@ from tests.smartmeter.ssi.host import (
     GENERAL,
     OUTAGE,
     FailingNvram,
+    PowerCut,
     Street,
+    cut_nvram,
     monitor,
     schedule,
     schedules,
@@ -379,32 +380,6 @@ def test_nothing_waiting_is_no_warning_before_a_day_is_over() -> None:
 
 
 # Provisioning with power cuts.
-
-
-class PowerCut(Exception):
-    """The power went at a write."""
-
-
-class CutNvram(MemoryNvram):
-    """Loses power at the n-th commit: before it, or just after."""
-
-    cut_in, after = 0, False
-
-    def commit(self, changes: Mapping[str, bytes | None]) -> None:
-        self.cut_in -= 1
-        if self.cut_in == 0 and not self.after:
-            raise PowerCut
-        super().commit(changes)
-        if self.cut_in == 0:
-            raise PowerCut
-
-
-def cut_nvram(street: Street) -> CutNvram:
-    """Start the module anew on a memory that can lose power."""
-    cutting = CutNvram(dict(street.device.nvram._pages))
-    street.device.nvram = cutting
-    street.device.restart(street.world.now_us)
-    return cutting
 
 
 @pytest.mark.parametrize("after", [False, True])

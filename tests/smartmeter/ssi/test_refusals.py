@@ -6,14 +6,15 @@ from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, ModuleAlarm, SsiTable, T
 from smartmeter.comms.way import Need, Way
 from smartmeter.ssi.module import ReportSetAside
 from tests.smartmeter.ssi.host import (
+    PowerCut,
     Report,
     Street,
+    cut_nvram,
     raise_alarms,
     schedule,
     schedules,
     small_outbox,
 )
-from tests.smartmeter.ssi.test_life import PowerCut, cut_nvram
 
 HOUR_S = 3600
 

@@ -17,14 +17,15 @@ from smartmeter.ssi.memory import Memory, Resets
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     FACTORY,
+    PowerCut,
     Street,
     command,
+    cut_nvram,
     failing_memory,
     own_write,
     schedule,
     schedules,
 )
-from tests.smartmeter.ssi.test_life import PowerCut, cut_nvram
 from tests.smartmeter.ssi.test_tasks import alarm_codes, provisioned, reported
 
 HOUR_S, DAY_S = 3600, 86_400

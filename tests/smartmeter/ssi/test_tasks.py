@@ -29,7 +29,9 @@ from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     GENERAL,
+    PowerCut,
     Street,
+    cut_nvram,
     decoded,
     own_read,
     raise_alarms,
@@ -37,7 +39,6 @@ from tests.smartmeter.ssi.host import (
     schedules,
     small_outbox,
 )
-from tests.smartmeter.ssi.test_life import PowerCut, cut_nvram
 
 HOUR_S, DAY_S = 3600, 86_400
 EPOCH_S = EPOCH_US // US_PER_S
