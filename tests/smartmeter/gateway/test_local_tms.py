@@ -18,7 +18,7 @@ from smartmeter.gateway.service import Gateway
 from smartmeter.gateway.settings import read_settings
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.gateway.test_settings import WORKS, settings_file
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 
 NOW_S, DAY_S = 1_767_225_600, 86_400
 REPORT = "INSERT INTO reports VALUES (?,1,?,2,1,?,?,1,1,?,'')"

@@ -17,7 +17,7 @@ from smartmeter.gateway.settings import read_settings
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.gateway.reports import profile
-from tests.smartmeter.gateway.test_settings import WORKS, settings_file
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 from tests.smartmeter.ssi.host import EPOCH_US, FACTORY
 
 ESN = FACTORY.esn

@@ -17,28 +17,9 @@ from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import read_settings, read_socket
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory, TmsAddress
 from tests.ports import free_port
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 
-WORKS = {
-    "gateway": {"data": '"{folder}"'},
-    "module": {"esn": '"SM1"', "key_file": '"{folder}/key"'},
-    "meter": {"port": '"/dev/smartmeter0"'},
-}
 INFLUX = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
-
-
-def settings_file(folder: Path, sections: dict[str, dict[str, str]]) -> Path:
-    (folder / "key").write_text("00" * 16)
-    (folder / "public").write_text("00" * 32)
-    (folder / "octets").write_bytes(b"\xff\xfe")
-    (folder / "words").write_text("secret\nwords")
-    (folder / "empty").write_text("\n")
-    text = "".join(
-        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
-        for name, values in sections.items()
-    )
-    path = folder / "g.toml"
-    path.write_text(text.replace("{folder}", str(folder)))
-    return path
 
 
 def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:

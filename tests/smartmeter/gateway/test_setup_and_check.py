@@ -38,7 +38,7 @@ from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.sqlite import FILE_NAME
 from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process, smartmeter
-from tests.smartmeter.gateway.test_settings import WORKS, settings_file
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 
 SOURCE = Path(package.__file__ or "").parent
 LONG_NAME = "x" * 300

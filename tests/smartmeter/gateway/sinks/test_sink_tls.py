@@ -21,8 +21,8 @@ from smartmeter.gateway.sinks.influx import InfluxSink
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, SinkRefused
 from smartmeter.gateway.sinks.statistics_link import StatisticsLink
 from tests.smartmeter.comms.authority import make_authority
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 from tests.smartmeter.gateway.sinks.test_home_assistant import TOKEN, Home
-from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
 Sink = InfluxSettings | HomeAssistantSettings
 
