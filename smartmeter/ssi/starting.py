@@ -127,13 +127,13 @@ class Starting:
     def _local(self, rules: ClockRules, utc_s: int) -> Zone:
         """Give the zone of schedules in local time.
 
-        Where a meter tells only what is in force now, what was due before it said so was due by
-        what it said then.
+        Where a meter tells only what is in force now, what was due up to this second was due by
+        what it said before.
         """
         zone, before = self._parts.configuration.zone(rules, utc_s), self._zone
         if before is not None and rules.tells_only_now and not zone.transitions:
             offset_s = before.offset_at(utc_s)
-            changed = Zone(offset_s, ((utc_s, zone.offset_s),))
+            changed = Zone(offset_s, ((utc_s + 1, zone.offset_s),))
             zone = before if offset_s == zone.offset_s else changed
         self._zone = zone
         return zone

@@ -254,23 +254,29 @@ def test_a_local_schedule_goes_right_through_the_change_to_summer_time() -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "hour"), [(datetime(2026, 3, 8, 9), 12), (datetime(2026, 11, 1, 8), 13)]
+    ("change", "minute", "hours"),
+    [
+        (datetime(2026, 3, 8, 9), 360, (12, 36)),
+        (datetime(2026, 11, 1, 8), 360, (13, 37)),
+        # In the second in which the meter sets its clock back, by a report that sees it.
+        (datetime(2026, 11, 1, 8), 120, (8, 33)),
+    ],
 )
 def test_a_local_schedule_follows_a_meter_that_tells_no_dates_of_daylight_saving(
-    change: datetime, hour: int
+    change: datetime, minute: int, hours: tuple[int, ...]
 ) -> None:
-    """A clock check sees the change; six o'clock seven hours west comes once a day all the same."""
+    """A clock check sees the change; an hour seven hours west comes once a day all the same."""
     begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
     profile = MeterSettings(profile=PROFILES["bcd-1997"])
     street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
     street.run(30)
     check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
-    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=360, CONTENT=Content.EVENT_LOG)
+    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=minute, CONTENT=Content.EVENT_LOG)
     street.provision(SCHEDULES=schedules(daily, check))
     street.run(2.5 * DAY_S)
     dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
     midnight = change.replace(hour=0, tzinfo=UTC)
-    assert [(due - midnight.timestamp()) / HOUR_S for due in dues] == [hour, 24 + hour]
+    assert tuple((due - midnight.timestamp()) / HOUR_S for due in dues) == hours
 
 
 @pytest.mark.parametrize(
