@@ -58,10 +58,15 @@ class PolledSource:
         self._transaction = 0
         self._events: list[Event] = []
 
-    def load(self, utc_s: int) -> None:
-        """Take up what the store knows of them."""
-        rows = self._store.read("SELECT * FROM polled_meters JOIN meters USING (esn)")
-        self.meters = polled_meters(rows)
+    def load(self, utc_s: int, esns: Sequence[str] | None = None) -> None:
+        """Take up what the store knows, of some of them or of all."""
+        some = [] if esns is None else [json.dumps(esns)]
+        where = " WHERE esn IN (SELECT value FROM json_each(?))" if some else ""
+        sql = f"SELECT * FROM polled_meters JOIN meters USING (esn){where}"
+        rows = self._store.read(sql, *some)
+        if esns is None:
+            self.meters.clear()
+        self.meters |= polled_meters(rows)
         self.silent.update(row["esn"] for row in rows if row["state"] == State.SILENT)
         new = (row["esn"] for row in rows if row["state"] != State.RETIRED)
         for esn in (esn for esn in new if esn not in self.plan):

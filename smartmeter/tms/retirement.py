@@ -110,7 +110,7 @@ class Retirement:
         state = self._store.write_now(lambda c: store_brought_back(c, esn, version, utc_s))
         self._esns.discard(esn)
         if state == State.POLLED:
-            self._polled.load(utc_s)
+            self._polled.load(utc_s, [esn])
             return
         kept = self._store.number("SELECT config_version FROM meters WHERE esn=?", esn)
         self._outcomes.watch(esn, kept, utc_s, utc_s)

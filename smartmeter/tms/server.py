@@ -41,6 +41,8 @@ TICK_S = 0.1
 EXPLAIN_AGAIN_US = 60_000_000
 #: SmartMeters whose keys are loaded at once while others report.
 LOADED_AT_ONCE = 5000
+#: As many plain meters: of each it is looked up which polls it missed.
+PLANNED_AT_ONCE = 500
 _LOG = logging.getLogger(__name__)
 
 
@@ -190,13 +192,15 @@ class TmsServer:
         Gives how many were read and how many of them are new.
         """
 
-        def enter() -> tuple[int, int]:
+        def enter() -> tuple[list[str], int]:
             meters = read_polled(text)
-            return len(meters), self._store_polled(meters)
+            return [one.esn for one in meters], self._store_polled(meters)
 
-        entered = await asyncio.to_thread(enter)
-        self.head_end.polled.load(self.utc_s)  # the plan of polls is the loop's
-        return entered
+        esns, new = await asyncio.to_thread(enter)
+        for begin in range(0, len(esns), PLANNED_AT_ONCE):  # the plan of polls is the loop's
+            self.head_end.polled.load(self.utc_s, esns[begin : begin + PLANNED_AT_ONCE])
+            await asyncio.sleep(0)
+        return len(esns), new
 
     def _store_polled(self, meters: list[PolledMeter]) -> int:
         utc_s = self.utc_s

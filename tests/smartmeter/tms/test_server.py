@@ -278,6 +278,30 @@ async def test_a_long_shipment_that_comes_meanwhile_has_each_number_loaded_once(
     assert server.head_end.waking._numbers == {f"NEW{n}": f"+1555000{n}" for n in range(3)}
 
 
+async def test_a_long_list_of_plain_meters_holds_the_loop_up_for_a_part_of_it_only(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of 50,000 at once would take it seconds; those that are known already, a second."""
+    loaded: list[list[str]] = []
+    read = server.store.read
+
+    def noted(sql: str, *values: object) -> list[sqlite3.Row]:
+        rows = read(sql, *values)
+        if "JOIN meters USING" in sql:
+            loaded.append([row["esn"] for row in rows])
+        return rows
+
+    lines = [f"P{n},socket://127.0.0.1:{n + 1},2,,m" for n in range(5)]
+    head = "esn,address,user_id,password,model"
+    assert await server.enter_polled("\n".join([head, *lines[:2], ""])) == (2, 2)
+    monkeypatch.setattr(server.store, "read", noted)
+    monkeypatch.setattr("smartmeter.tms.server.PLANNED_AT_ONCE", 2)
+    assert await server.enter_polled("\n".join([head, *lines[1:], ""])) == (4, 3)
+    assert loaded == [["P1", "P2"], ["P3", "P4"]]
+    assert list(server.head_end.polled.meters) == [f"P{n}" for n in range(5)]
+    assert all(f"P{n}" in server.head_end.polled.plan for n in range(5))
+
+
 async def test_strangers_that_a_clock_ahead_dated_neither_hide_nor_outlast_those_of_today(
     server: TmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
