@@ -37,16 +37,7 @@ from smartmeter.tms.upgrades import Image, make_image
 from smartmeter.version import VERSION
 from tests.smartmeter.ssi import host
 from tests.smartmeter.ssi.host import Street, command, decoded, own_read, own_write
-
-PRIVATE = bytes(range(32))
-PUBLIC = signing.public_key(PRIVATE)
-PAYLOAD = Random(5).randbytes(3000)
-NEW = "9.0.1"
-
-
-def image(**changes: Any) -> Image:
-    what = {"payload": PAYLOAD, "model": MODEL, "version": NEW, "private_key": PRIVATE}
-    return make_image(**{**what, "packed": False, **changes})
+from tests.smartmeter.ssi.upgrade_image import NEW, PAYLOAD, PRIVATE, PUBLIC, image
 
 
 def pieces_of(one: Image) -> list[tuple[int, bytes]]:

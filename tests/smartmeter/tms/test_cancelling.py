@@ -11,6 +11,7 @@ from smartmeter.base.clock import Calendar
 from smartmeter.cli.tms import command
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
+from smartmeter.ssi.upgrade import MODEL
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -19,7 +20,8 @@ from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
-from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, VERSION
+from smartmeter.version import VERSION
+from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
 from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_collected import EPOCH_S
 from tests.smartmeter.tms.test_waking import FACTORY, Office

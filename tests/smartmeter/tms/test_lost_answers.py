@@ -8,11 +8,12 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, UpgradeResult, UpgradeState
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
+from smartmeter.ssi.upgrade import MODEL
 from smartmeter.tms.exchanges import ExchangeRefused
 from smartmeter.tms.jobs import Job
 from smartmeter.tms.model import Kind
 from smartmeter.tms.upgrades import make_image, send
-from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, image
+from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC, image
 
 
 def lose_first_answer(fleet: Fleet, kind: Kind) -> list[bytes]:

@@ -8,12 +8,14 @@ import pytest
 from smartmeter.base.errors import SettingsError
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
+from smartmeter.ssi.upgrade import MODEL
 from smartmeter.tms import kept_images
 from smartmeter.tms.model import Kind
 from smartmeter.tms.orders import UPGRADE_WAITS_S
 from smartmeter.tms.store.job_rows import MAX_TAKEN_UP
 from smartmeter.tms.upgrades import Image, make_image
-from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, VERSION
+from smartmeter.version import VERSION
+from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
 from tests.smartmeter.tms.test_standing import Street
 
 #: Forty messages for each meter.

@@ -25,7 +25,7 @@ from smartmeter.ssi.upgrade import MODEL
 from smartmeter.tms.upgrades import make_image
 from tests.ports import free_port
 from tests.smartmeter.processes import Process
-from tests.smartmeter.ssi.test_upgrade import NEW, PRIVATE, PUBLIC
+from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
 from tests.waiting import until
 
 METERS, KILLS = 6, 3
