@@ -158,7 +158,7 @@ class AtModem:
 
     def dial(self, number: str, now_us: int) -> None:
         """Call a number: digits and ``*#+,W``."""
-        if not number or not set(number) <= set("0123456789*#+,W"):
+        if not is_dialled(number):
             raise LocalProtocolError(f"{number!r:.40} is no number to dial")
         self._put(_Command(f"ATD{number}", "dial", DIAL_US, calls=True), now_us)
 
@@ -328,6 +328,11 @@ class AtModem:
         self._lines.clear()
         self._buffer.clear()
         self._events.append(CallEnded(reason))
+
+
+def is_dialled(number: str) -> bool:
+    """Tell whether a text is what a modem dials: digits and ``*#+,W``, where , and W wait."""
+    return bool(number) and set(number) <= set("0123456789*#+,W")
 
 
 def _begun(data: bytes) -> int:

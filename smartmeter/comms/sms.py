@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
+from protocols.modem.at import is_dialled
 from protocols.modem.messages import (
     MessageCame,
     MessageLine,
@@ -34,6 +35,8 @@ from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.task_connection import TaskConnection
 
+#: The longest number of E.164; what is dialled may have an access code before it.
+MAX_DIGITS = {"sms": 15, "modem": 30}
 WAKE = "WAKE"
 READY_TIMEOUT_S = 60.0
 #: A network may keep a message for a while.
@@ -43,11 +46,16 @@ MAX_QUEUED = 64
 
 
 def number_at_port(address: str) -> tuple[str, str]:
-    """Read ``sms:NUMBER@PORT`` or ``modem:NUMBER@PORT``; SettingsError when it is none."""
+    """Read ``sms:NUMBER@PORT`` or ``modem:NUMBER@PORT``; SettingsError when it is none.
+
+    A modem also dials what leads out of a house's own exchange: ``modem:9,5551234@/dev/ttyUSB2``.
+    """
     kind, _, rest = address.partition(":")
     number, _, port = rest.partition("@")
     digits = number.removeprefix("+")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15 and port):
+    if kind == "modem":
+        digits = "".join(filter(str.isdecimal, number)) if is_dialled(number) else ""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS[kind] and port):
         raise SettingsError(
             f"address {address!r:.80}",
             "is no number at a modem",

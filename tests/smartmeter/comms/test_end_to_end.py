@@ -76,12 +76,13 @@ async def test_short_messages_carry_them_too_if_they_may(tms: TmsServer) -> None
     modems.close()
 
 
+@pytest.mark.parametrize("access", ["", "9,"])
 async def test_a_call_carries_them_to_a_head_end_that_answers_the_telephone(
-    tms: TmsServer,
+    tms: TmsServer, access: str
 ) -> None:
     modems = Modems()
-    modems.of_node.numbers[HEAD_END_NUMBER] = modems.dial
-    settings = BearerSettings("call", f"modem:{HEAD_END_NUMBER}@{modems.of_node.name}")
+    modems.of_node.numbers[access + HEAD_END_NUMBER] = modems.dial
+    settings = BearerSettings("call", f"modem:{access}{HEAD_END_NUMBER}@{modems.of_node.name}")
     carrier = CallCarrier(modems.of_head_end.name, MAX_APDU_OCTETS, tms.listener.counts)
     await reports(tms, carrier, make_bearers([settings]))
     modems.close()

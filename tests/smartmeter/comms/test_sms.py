@@ -106,7 +106,11 @@ async def test_a_bell_makes_the_node_open_its_socket(modems: Modems, as_text: bo
             await ended(task)
 
 
-@pytest.mark.parametrize("address", ["sms:", "sms:1", "sms:x@/dev/y", "modem:@/dev/x", "sms:+@/d"])
+NO_NUMBERS = ["sms:", "sms:1", "sms:x@/dev/y", "sms:+@/d", "sms:9,1@/d"]
+NO_NUMBERS += ["modem:@/dev/x", "modem:,@/d", "modem:9;1@/d", f"modem:{'1' * 31}@/d"]
+
+
+@pytest.mark.parametrize("address", NO_NUMBERS)
 def test_an_address_that_is_none_is_told_how_it_is_written(address: str) -> None:
     with pytest.raises(SettingsError, match="no number at a modem"):
         check_address(address)
