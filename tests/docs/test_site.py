@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from ansi_tables import all_definitions
+from tests.smartmeter.tms.web.test_browser import CHROMIUM, DRIVER, FLAGS, needs_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Made when the site is built, so there in some checkouts only.
@@ -66,6 +68,28 @@ def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_pa
         assert (tmp_path / f"{page}.html").exists()
     trust = (tmp_path / "c1219" / "trust.html").read_text(encoding="utf-8")
     assert "TDL and EDL" in trust and "is not" in trust
+
+
+@needs_browser
+def test_no_page_is_wider_than_a_small_screen(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "docs", str(tmp_path / "site")]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    pages = list((tmp_path / "site").rglob("*.html"))
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        size = {"width": 320, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        wide = {}
+        for page in pages:
+            driver.get(page.as_uri())
+            wide[page.name] = driver.execute_script("return document.documentElement.scrollWidth")
+    finally:
+        driver.quit()
+    assert {page: width for page, width in wide.items() if width > 320} == {}
 
 
 def test_the_text_comes_first_wherever_the_theme_has_one_column() -> None:
