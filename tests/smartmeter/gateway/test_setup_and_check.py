@@ -107,7 +107,8 @@ def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path:
     [shipped] = read_shipment((folder / "shipment.csv").read_text())
     assert shipped.esn == "SM000001"
     assert (folder / "SM000001.key").read_text().strip() == shipped.key.hex()
-    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir() if path.is_file())
+    made_files = [path for path in folder.iterdir() if path.is_file()]
+    assert all(one.stat().st_mode & 0o077 == 0 for one in made_files if one.suffix != ".toml")
     settings = str(folder / "gateway.toml")
     checked = smartmeter("gateway", "check", "--settings", settings, **MASTER)
     assert checked.returncode == 0, checked.stdout
@@ -130,6 +131,18 @@ def test_init_writes_a_port_that_is_found_from_any_folder_and_texts_that_toml_ta
     settings = read_settings(path, {})
     assert settings.seats[0].port == str(tmp_path / "meter"), "a link stays a link"
     assert settings.seats[0].model == 'A"B\\C'
+
+
+def test_the_group_may_read_the_settings_that_name_the_status_socket_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    before = os.umask(0o022)
+    try:
+        found = Found("/dev/null", True, "a meter", "1", "m")
+        paths = write_files(tmp_path / "g", tmp_path / "kept", [found], "", None, 2)
+    finally:
+        os.umask(before)
+    assert [oct(path.stat().st_mode & 0o777) for path in paths] == ["0o640", "0o600", "0o600"]
 
 
 def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
