@@ -80,9 +80,10 @@ class LogJudge:
         if entry.manufacturer or entry.code not in (POWER_DOWN, POWER_UP):
             self._raise_entry(own, now_us)
             return
-        # A meter that has lost its clock dates nothing; what it tells of has been by now.
-        time_s = entry.time_s or self._reporter.utc_s(now_us) + ahead_s
-        event = self._outage.evidence(entry.code == POWER_UP, time_s, ahead_s)
+        time_s, is_up = entry.time_s, entry.code == POWER_UP
+        if is_up and not time_s:  # a meter that has lost its clock: the loss is over by now
+            time_s = self._reporter.utc_s(now_us) + ahead_s
+        event = self._outage.evidence(is_up, time_s, ahead_s)
         if isinstance(event, Restored):
             self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
         elif event is None and not self._outage.enabled:

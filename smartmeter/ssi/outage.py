@@ -171,7 +171,8 @@ class OutageDetector:
             return None
         if self._saw(start_s - ahead_s, time_s - ahead_s) or self._saw(start_s, time_s):
             return None
-        start_s = min(start_s, time_s)  # the clock went back, or one of the two has no time
+        # Nobody knows when one began that has no time, or whose clock went back meanwhile.
+        start_s = min(start_s or time_s, time_s)
         return self._ended(own_second(start_s, ahead_s), own_second(time_s, ahead_s), False)
 
     def log_was_read(self, utc_s: int) -> None:

@@ -142,6 +142,20 @@ def test_a_loss_that_the_meter_has_not_dated_was_over_when_its_log_was_read(
     assert times == (end_s - lasted_s, end_s, lasted_s) and told["RESTORED"]
 
 
+def test_a_loss_whose_beginning_is_not_dated_did_not_last_from_one_read_to_the_next() -> None:
+    """The newest entry is left to the next read where it has no time: it may not be written yet."""
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    read_entry(street, POWER_DOWN, 0)
+    street.run(HOUR_S)
+    read_entry(street, POWER_UP, 0)
+    street.run(60)
+    assert not street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert street.device.module.parts.memory.losses.momentaries == 1
+
+
 @pytest.mark.parametrize("lasted_s", [100, 7200])
 def test_a_loss_without_a_word_soon_after_one_that_was_seen_is_another(lasted_s: int) -> None:
     """A recloser's: the module has no energy left for the second."""
