@@ -19,13 +19,10 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
 from smartmeter.simulation.breakable import Breakable
-from smartmeter.simulation.control import Controlled, EditableMeter
+from smartmeter.simulation.control import LATEST_S, Controlled, EditableMeter
 
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
-#: Dates that turn over go on for ever in a meter; those of the calendar itself end with the year
-#: 9999, to which a fast clock that begins before this has some way.
-LATEST_S = 221_845_392_000
 #: A twin adds what has passed to the dates of its image.
 ENDLESS_S = 1 << 50
 

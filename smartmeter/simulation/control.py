@@ -11,7 +11,7 @@ from ansi_tables import TableError
 from protocols.machine import Machine, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
-from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.event_log import STANDARD_EVENTS, EventCode
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.trouble import Trouble
 from smartmeter.meter.twin import Twin
@@ -20,6 +20,9 @@ from smartmeter.simulation.actions import Action, ControlError, Json, Key, check
 from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
 
 MAX_TABLE_OCTETS = 1 << 20
+#: Dates that turn over go on for ever in a meter; those of the calendar itself end with the year
+#: 9999, to which a fast clock that begins before this has some way.
+LATEST_S = 221_845_392_000
 
 
 class EditableMeter(Meter):
@@ -116,17 +119,19 @@ def _clear_calls(meter: Controlled, path: Mapping[str, int], body: Json, now_us:
 def _clock(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if meter.calendar is None:
         raise ControlError(409, "a twin's clock stands; serve it with --live")
-    if body["drift_ppm"] is not None:
-        meter.calendar.set_drift(body["drift_ppm"], now_us)
     utc_us = meter.calendar.utc_us(now_us)
     assert utc_us is not None
     if body["offset_s"] is not None:
         moved_us = utc_us + body["offset_s"] * US_PER_S
+        if not 0 <= moved_us < LATEST_S * US_PER_S:
+            raise ControlError(422, "no meter shows that time; give an offset_s nearer to now")
         if isinstance(meter.machine, Meter):
             meter.machine.set_clock(moved_us, now_us)
         else:
             meter.calendar.set(moved_us, now_us)
         utc_us = moved_us
+    if body["drift_ppm"] is not None:
+        meter.calendar.set_drift(body["drift_ppm"], now_us)
     return {"utc_s": utc_us // US_PER_S}
 
 
@@ -177,7 +182,7 @@ def _storm(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
     try:
         code = EventCode(body["code"])
     except ValueError:
-        known = ", ".join(str(each.value) for each in EventCode)
+        known = ", ".join(map(str, STANDARD_EVENTS))
         raise ControlError(
             422, f"code {body['code']} is none that the meter has: {known}"
         ) from None

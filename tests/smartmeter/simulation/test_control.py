@@ -149,6 +149,29 @@ def test_a_clock_jumps_and_drifts() -> None:
     assert control.handle("POST", "/meters/0/clock", None, 10_000_000)["utc_s"] == before - 90 + 11
 
 
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_clock_jumps_to_no_time_at_which_dates_end(way: int) -> None:
+    control, line = a_meter()
+    before = ask(control, "POST", "/meters/0/clock")["utc_s"]
+    with pytest.raises(ControlError, match=r"^no meter shows that time; .*nearer") as caught:
+        while True:
+            before = ask(control, "POST", "/meters/0/clock", offset_s=way * 10**9)["utc_s"]
+    assert caught.value.status == 422
+    with pytest.raises(ControlError, match="nearer"):
+        ask(control, "POST", "/meters/0/clock", offset_s=way * 10**9, drift_ppm=500_000)
+    later = control.handle("POST", "/meters/0/clock", None, 2 * US_PER_S)
+    assert later["utc_s"] == before + 2, "neither moved nor drifting"
+    assert read(line, 52, now_us=2 * US_PER_S)[1]
+
+
+def test_the_events_that_are_told_as_known_are_taken() -> None:
+    control, _ = a_meter()
+    with pytest.raises(ControlError, match="none that the meter has: ") as caught:
+        ask(control, "POST", "/meters/0/events", code=2047)
+    for code in str(caught.value).partition(": ")[2].split(", "):
+        assert ask(control, "POST", "/meters/0/events", count=1, code=int(code)) == {"events": 1}
+
+
 def test_a_twin_that_runs_on_is_seen_and_set_back_as_it_is_now() -> None:
     calendar = Calendar(sessions.NOON_UTC_US, 1)
     image = sessions.clone(sessions.original(), CloneSettings())
