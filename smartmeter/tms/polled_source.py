@@ -64,9 +64,11 @@ class PolledSource:
         where = " WHERE esn IN (SELECT value FROM json_each(?))" if some else ""
         sql = f"SELECT * FROM polled_meters JOIN meters USING (esn){where}"
         rows = self._store.read(sql, *some)
+        found = polled_meters(rows)
         if esns is None:
-            self.meters.clear()
-        self.meters |= polled_meters(rows)
+            self.meters = found
+        else:
+            self.meters.update(found)
         self.silent.update(row["esn"] for row in rows if row["state"] == State.SILENT)
         new = (row["esn"] for row in rows if row["state"] != State.RETIRED)
         for esn in (esn for esn in new if esn not in self.plan):
