@@ -139,8 +139,13 @@ def _newest(entries: list[Record], log: Record, order: int, time: str) -> tuple[
 
 
 def is_unwritten(entry: Record, time: str) -> bool:
-    """Tell whether an entry is all ones, or has a time that was never set."""
+    """Tell whether an entry is all ones, or has neither time nor code.
+
+    A meter that has lost its clock logs what happens without a time.
+    """
     stamp = entry.get(time)
     if isinstance(stamp, TableTime) and stamp.raw:
-        return stamp.value is None and set(stamp.raw) in ({0x00}, {0xFF})
+        has_code = entry[time.replace("TIME", "CODE")]["TBL_PROC_NBR"] != 0
+        blank = ({0xFF},) if has_code else ({0x00}, {0xFF})
+        return stamp.value is None and set(stamp.raw) in blank
     return bool(entry.USER_ID == 0xFFFF and set(entry[time.replace("TIME", "ARGUMENT")]) <= {0xFF})

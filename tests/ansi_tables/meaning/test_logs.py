@@ -73,6 +73,18 @@ def test_a_pointer_one_past_the_newest_entry_is_stepped_back_once() -> None:
     assert made.events() == right and len(right) == 22 and right[-1].sequence == 21
 
 
+def test_the_newest_event_counts_also_where_a_meter_that_has_lost_its_clock_has_not_dated_it() -> (
+    None
+):
+    made = a_log(0, 5, 3, 2, 9)
+    image = bytearray(made.images[76])
+    offset, width = made.layout(76).field("ENTRIES.2.EVENT_TIME")
+    image[offset : offset + width] = bytes(width)
+    made.images[76] = bytes(image)
+    told = [(event.sequence, event.code, event.time is None) for event in made.events()]
+    assert told == [(7, 3, False), (8, 2, False), (9, 1, True)]
+
+
 def test_a_history_without_times_is_known_to_be_unwritten_by_its_ones() -> None:
     made = device({71: {"NBR_HISTORY_ENTRIES": 6, "HIST_DATA_LENGTH": 2}, 74: {}})
     values: dict[str, Any] = {"NBR_VALID_ENTRIES": 3, "LAST_ENTRY_ELEMENT": 3}

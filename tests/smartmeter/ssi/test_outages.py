@@ -143,7 +143,7 @@ def test_a_loss_that_the_meter_has_not_dated_was_over_when_its_log_was_read(
 
 
 def test_a_loss_whose_beginning_is_not_dated_did_not_last_from_one_read_to_the_next() -> None:
-    """The newest entry is left to the next read where it has no time: it may not be written yet."""
+    """Each of its entries may come in a read of its own."""
     street = Street()
     street.run(10)
     street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
