@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from smartmeter.base.address import host_port
+from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.simulation.actions import ControlError, Controllable
@@ -32,6 +33,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     control: Controllable
     loop: asyncio.AbstractEventLoop
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Let a client go that has hung up; an error of ours is shown."""
@@ -109,13 +114,13 @@ async def controlled(control: Controllable, address: str) -> AsyncIterator[str]:
     """Serve the control interface while the body runs; gives its URL."""
     host, port = host_port("--control", address, "127.0.0.1:8090")
     with told_as(SettingsError, f"--control {address}", "choose a port that is free"):
-        server = _Server((host, port), _Handler)
+        server = _Server(host, port)
     server.control, server.loop = control, asyncio.get_running_loop()
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     expiring = asyncio.create_task(_expire(control))
     try:
-        yield f"http://{host}:{server.server_address[1]}"
+        yield f"http://{shown(host, server.server_address[1])}"
     finally:
         expiring.cancel()
         await asyncio.to_thread(server.shutdown)
