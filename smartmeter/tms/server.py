@@ -10,6 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -171,9 +172,7 @@ class TmsServer:
             return [one.esn for one in shipped], self._store_shipped(shipped)
 
         esns, new = await asyncio.to_thread(enter)
-        for begin in range(0, len(esns), LOADED_AT_ONCE):  # the keys are the loop's
-            self.head_end.load_keys(esns[begin : begin + LOADED_AT_ONCE])
-            await asyncio.sleep(0)
+        await _in_parts(esns, LOADED_AT_ONCE, self.head_end.load_keys)  # the keys are the loop's
         return len(esns), new
 
     def _store_shipped(self, shipped: list[Shipped]) -> int:
@@ -197,9 +196,8 @@ class TmsServer:
             return [one.esn for one in meters], self._store_polled(meters)
 
         esns, new = await asyncio.to_thread(enter)
-        for begin in range(0, len(esns), PLANNED_AT_ONCE):  # the plan of polls is the loop's
-            self.head_end.polled.load(self.utc_s, esns[begin : begin + PLANNED_AT_ONCE])
-            await asyncio.sleep(0)
+        load = partial(self.head_end.polled.load, self.utc_s)  # the plan of polls is the loop's
+        await _in_parts(esns, PLANNED_AT_ONCE, load)
         return len(esns), new
 
     def _store_polled(self, meters: list[PolledMeter]) -> int:
@@ -335,6 +333,13 @@ class TmsServer:
         """A connection carried what is no message, or nothing."""
         if not self._stopping:
             self.head_end.refused(f"stream: {reason}", monotonic_us())
+
+
+async def _in_parts(esns: list[str], most: int, load: Callable[[list[str]], None]) -> None:
+    """Load a long list in parts, between which the loop serves others."""
+    for begin in range(0, len(esns), most):
+        load(esns[begin : begin + most])
+        await asyncio.sleep(0)
 
 
 def _address_of(path: Hashable, own: bool) -> bytes:

@@ -26,16 +26,21 @@ class Peer:
 
     async def ask(self, *services: bytes, key_id: int | None = 0) -> bytes:
         """Give the APDU that comes back."""
-        reader, writer = await asyncio.open_connection(*self._tms.address)
         self.node.request(services, HOST_TITLE, "tcp", monotonic_us(), key_id=key_id)
         [(_, octets)] = self.node.outgoing()
-        writer.write(octets)
-        stream = ApduStream()
-        async with asyncio.timeout(60):
-            while not (found := stream.feed(await reader.read(4096))):
-                pass
-        writer.close()
-        return found[0]
+        return await answer_to(octets, self._tms)
+
+
+async def answer_to(octets: bytes, tms: TmsServer) -> bytes:
+    """Send a message on a connection of its own; give the APDU that comes back."""
+    reader, writer = await asyncio.open_connection(*tms.address)
+    writer.write(octets)
+    stream = ApduStream()
+    async with asyncio.timeout(60):
+        while not (found := stream.feed(await reader.read(4096))):
+            pass
+    writer.close()
+    return found[0]
 
 
 def reasons(tms: TmsServer) -> set[str]:

@@ -55,7 +55,7 @@ from tests.protocols.c1222.conversation import items, lock, request
 from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
-from tests.smartmeter.tms.peer import HOST_TITLE
+from tests.smartmeter.tms.peer import HOST_TITLE, answer_to
 from tests.smartmeter.tms.running import running_tms
 from tests.waiting import until
 
@@ -421,15 +421,9 @@ async def test_a_question_to_all_that_only_others_can_open_goes_to_them(tms: Tms
 
 async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
     octets = request([encode_request(Identify())], called=ApTitle.parse(".7.9.9"))
-    reader, writer = await asyncio.open_connection(*tms.address)
-    writer.write(octets)
-    stream = ApduStream()
-    async with asyncio.timeout(60):
-        while not (found := stream.feed(await reader.read(4096))):
-            pass
-    writer.close()
-    assert items(found[0]) == [bytes([ResponseCode.uat])]
-    assert decode_apdu(found[0]).calling == ApTitle.parse(".7.9.9")
+    answer = await answer_to(octets, tms)
+    assert items(answer) == [bytes([ResponseCode.uat])]
+    assert decode_apdu(answer).calling == ApTitle.parse(".7.9.9")
     assert tms.counts["answered uat"] == 1
 
 
