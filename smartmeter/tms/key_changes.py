@@ -9,7 +9,6 @@ a module registers and is given another key when one of the two has lost it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -25,6 +24,7 @@ from smartmeter.tms.exchanges import Exchange, checked
 from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.model import US_PER_S, YIELDED
 from smartmeter.tms.store.octets import octets_of
+from smartmeter.tms.store.queries import among
 from smartmeter.tms.store.sqlite import Store
 
 #: The role in KEYS of a key of the TMS.
@@ -55,9 +55,8 @@ class KeyChanges:
     def load(self, esns: Sequence[str] | None = None) -> None:
         """Read titles and keys from the store, of some SmartMeters or of all."""
         sql = "SELECT esn, title, key_id, key, offered FROM meters JOIN keys USING (esn)"
-        some = [] if esns is None else [json.dumps(esns)]
-        where = "WHERE esn IN (SELECT value FROM json_each(?))" if some else ""
-        for row in self._store.read(f"{sql} {where} ORDER BY key_id", *some):
+        which, values = among(esns)
+        for row in self._store.read(f"{sql} WHERE {which} ORDER BY key_id", *values):
             if row["title"].startswith(YIELDED):
                 continue
             esn, key_id, key = row["esn"], row["key_id"], octets_of(row["key"])

@@ -24,7 +24,7 @@ from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import ABANDONED, Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
-from smartmeter.tms.store.queries import Gaps, context_tables, gaps_by_set
+from smartmeter.tms.store.queries import Gaps, among, context_tables, gaps_by_set
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.taking_over import Begins, newest_epoch, store_cut, store_taken_over
@@ -60,10 +60,9 @@ class PolledSource:
 
     def load(self, utc_s: int, esns: Sequence[str] | None = None) -> None:
         """Take up what the store knows, of some of them or of all."""
-        some = [] if esns is None else [json.dumps(esns)]
-        where = " WHERE esn IN (SELECT value FROM json_each(?))" if some else ""
-        sql = f"SELECT * FROM polled_meters JOIN meters USING (esn){where}"
-        rows = self._store.read(sql, *some)
+        which, values = among(esns)
+        sql = f"SELECT * FROM polled_meters JOIN meters USING (esn) WHERE {which}"
+        rows = self._store.read(sql, *values)
         found = polled_meters(rows)
         if esns is None:
             self.meters = found

@@ -6,12 +6,12 @@ connection rings, and asks again when it has come.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 
 from smartmeter.comms.carrier import Bell
 from smartmeter.tms.model import US_PER_S
 from smartmeter.tms.shell import Shell
+from smartmeter.tms.store.queries import among
 from smartmeter.tms.store.sqlite import Store
 
 #: How long a SmartMeter may take to come: a message may lie in the network for a while.
@@ -32,10 +32,9 @@ class Waking:
 
     def load(self, esns: Sequence[str] | None = None) -> None:
         """Read the numbers from the store, of some SmartMeters or of all."""
-        sql = "SELECT esn, wake_number FROM meters WHERE wake_number != ''"
-        some = [] if esns is None else [json.dumps(esns)]
-        which = " AND esn IN (SELECT value FROM json_each(?))" if some else ""
-        rows = self._store.read(sql + which, *some)
+        which, values = among(esns)
+        sql = f"SELECT esn, wake_number FROM meters WHERE wake_number != '' AND {which}"
+        rows = self._store.read(sql, *values)
         self._numbers.update((row["esn"], row["wake_number"]) for row in rows)
 
     def ring(self, esn: str, path: Hashable | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from random import Random
@@ -23,6 +24,13 @@ MAX_LOOK_BACK = 5000
 MAX_GAPS, NEWEST_GAPS = 20, 10
 #: Rows that one question may bring.
 MAX_PAGE = 200
+
+
+def among(esns: Sequence[str] | None) -> tuple[str, list[str]]:
+    """Give a condition on ``esn`` and its values: one of these, or any without."""
+    if esns is None:
+        return "true", []
+    return "esn IN (SELECT value FROM json_each(?))", [json.dumps(esns)]
 
 
 class UnknownMeter(SettingsError):
