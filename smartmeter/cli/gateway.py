@@ -69,7 +69,7 @@ def run(name: str, clock: str, page: str | None) -> None:
     need(*_packages(settings, page is not None))
     refuse_hindrances(settings, place)
     claim(settings.data)
-    if page is not None or not settings.bearers:
+    if settings.runs_tms(page is not None):
         claim(settings.local_tms)  # as from a ``tms run`` that was given this folder
     for seat in settings.seats:
         claim_file(seat.state)

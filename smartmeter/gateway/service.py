@@ -70,7 +70,7 @@ class Gateway:
         self._sense = make_sense(settings.mains)
         self._readings = self._open_readings()
         self.local: LocalTms | None = None
-        if page is not None or not settings.bearers:
+        if settings.runs_tms(page is not None):
             # A gateway with a TMS elsewhere does not load one.
             from smartmeter.gateway.local_tms import LocalTms
 

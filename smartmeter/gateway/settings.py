@@ -150,6 +150,10 @@ class GatewaySettings:
         """Give the folder of a TMS in the gateway's own process."""
         return self.data / "tms"
 
+    def runs_tms(self, has_page: bool) -> bool:
+        """Tell whether there is one: for its page, or where no other is named."""
+        return has_page or not self.bearers
+
     @property
     def is_plain(self) -> bool:
         """Tell whether nothing that is set could come to speak TLS; its own TMS needs none."""
