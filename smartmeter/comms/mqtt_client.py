@@ -25,8 +25,6 @@ _REFUSED = 0x80
 #: library keeps to itself: it tells that as no answer.
 _UNANSWERED = "Operation timed out"
 _HUNG_UP = "the broker hung up at once; it must take MQTT 3.1.1, QoS 1 and what is retained"
-
-
 #: Bad user name or password, not authorized: the codes of MQTT 5, which the library has for both.
 _REFUSED_LOG_IN = (134, 135)
 _LOG_IN = "; look at its user and password"

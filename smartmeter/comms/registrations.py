@@ -17,7 +17,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import decode_address
 from protocols.c1222.registrar import Change, Entry
 from protocols.errors import ProtocolError
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import StorageError, told_as
 from smartmeter.base.file import replacing
 
 MAX_FILE_OCTETS = 1 << 28
@@ -43,7 +43,7 @@ class RegistrationFile:
         A damaged line is a StorageError, or is one that it ``leaves_out``.
         """
         entries: dict[str, Entry] = {}
-        try:
+        with told_as(StorageError, self._path, "check the folder, its rights and its space"):
             if self._path.exists():
                 if not self._path.is_file():  # a pipe or a device may have no end
                     raise StorageError(str(self._path), "is no file", "move it away")
@@ -60,9 +60,6 @@ class RegistrationFile:
                         self.left_out += 1
             kept = list(entries.values())
             self._rewrite(kept)
-        except OSError as error:
-            remedy = "check the folder, its rights and its space"
-            raise StorageError(str(self._path), str(error.strerror), remedy) from error
         return kept
 
     def write(self, changes: Iterable[Change], entries: Iterable[Entry]) -> None:
@@ -71,15 +68,13 @@ class RegistrationFile:
         if not lines:
             return
         self._lines += len(lines)
-        try:
+        with told_as(StorageError, self._path, "free some space"):
             if self._lines > SLACK_LINES:
                 self._rewrite(list(entries))
                 return
             self._file.write(b"".join(lines))
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise StorageError(str(self._path), str(error.strerror), "free some space") from error
 
     def close(self) -> None:
         """End."""
