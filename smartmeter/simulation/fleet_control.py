@@ -35,7 +35,7 @@ def _clear_faults(member: FleetMember, path: Mapping[str, int], body: Json, now_
 def _restart(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if not member.mains_on:
         raise ControlError(409, "it has no mains; POST power first")
-    member.restart(now_us)
+    member.device.watchdog(now_us)
     return {}
 
 
@@ -143,7 +143,10 @@ class FleetControl:
         member = self.members[number]
         return {
             "meter": number,
-            **member.shown(),
+            "esn": member.shipped.esn,
+            "title": str(member.device.title),
+            "model": member.shipped.model,
+            **member.device.standing(),
             "on": member.mains_on,
             "faults": len(member.line.faults),
             "sent": member.line.counts["out"],

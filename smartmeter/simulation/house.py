@@ -16,7 +16,6 @@ from smartmeter.network.link import Link
 from smartmeter.simulation.count import Journal
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.swarm import Fault, Kind
-from smartmeter.ssi.states import StartCause
 
 #: What a fault of the link puts around it, from its amount and its chance.
 _WRAPPERS: Mapping[Kind, Callable[[int, Random], Wrapper]] = {
@@ -58,7 +57,7 @@ class House:
         elif kind is Kind.TAMPER and device.meter.mains_on:
             try_wrong_password(device.meter, now_us)
         elif kind is Kind.WATCHDOG and not device.module.dead:
-            device.restart(now_us, StartCause.WATCHDOG)
+            device.watchdog(now_us)
         elif kind is Kind.CLOCK_SET and device.meter.mains_on:
             # Odd minutes forward, even ones back; at its end the clock is put right.
             step_us = (fault.amount if fault.amount % 2 else -fault.amount) * 60 * US_PER_S

@@ -7,9 +7,11 @@ at once when it changes (C12.22 digest, 10.1).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from protocols.c1222.access import Rights
 from protocols.c1222.ap_title import ApTitle
@@ -125,8 +127,22 @@ class PlainMeter:
             self.server.node.outgoing()
             self.registrant.deregistered(now_us)
 
-    def restart(self, now_us: int) -> None:
-        """Begin anew with the network, as after a watchdog."""
+    @property
+    def title(self) -> ApTitle:
+        """Give the title that it listens to: its own, or one that a registrar has given it."""
+        return self.server.node.title or self.settings.title
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Give what its node received, served and refused, by reason."""
+        return self.server.node.counts
+
+    def standing(self) -> dict[str, Any]:
+        """Tell how it stands, with the members that a SmartMeter has."""
+        return {"state": self.registrant.state.value, "waiting": 0, "error": 0, "why": ""}
+
+    def watchdog(self, now_us: int) -> None:
+        """Let a watchdog begin anew with the network."""
         self._register_transaction = None
         self.registrant.deregistered(now_us)
 

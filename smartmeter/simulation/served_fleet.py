@@ -33,14 +33,13 @@ from smartmeter.comms.paths import TcpPath, UdpPath
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
 from smartmeter.network.link import Link, LinkSettings
-from smartmeter.simulation.actions import Json
 from smartmeter.simulation.breakable_node import BreakableNode
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, OPTICAL_USER_ID
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import Factory, TmsAddress
-from smartmeter.ssi.states import ErrorCode, StartCause
+from smartmeter.ssi.states import ErrorCode
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import Template
 
@@ -76,7 +75,6 @@ class FleetMember:
         number: int,
     ) -> None:
         self.shipped, self.calendar = shipped, calendar
-        self._title = ApTitle.parse(shipped.title)
         self.power_due_us: int | None = None
         chance = Random(f"{settings.seed}/{shipped.esn}")
         meter = MeterSettings(
@@ -85,30 +83,10 @@ class FleetMember:
             master_password=MASTER,
             profile=profile_named(settings.profile, settings.seed + number),
         )
-        self.device: SmartMeter | PlainMeter
-        if settings.plain:
-            self.device = _plain(shipped, settings, meter, calendar, memories, chance)
-        else:
-            if settings.template is not None:
-                _provision(memories[0], settings.template)
-            factory = Factory(
-                shipped.esn,
-                shipped.key,
-                (TmsAddress(settings.connect.address, settings.host_title),),
-                OPTICAL_USER_ID,
-                "SSI",
-                MASTER,
-                own_title=shipped.title,
-            )
-            self.device = SmartMeter(
-                factory.check(),
-                meter,
-                calendar,
-                monotonic_us(),
-                direct=True,
-                memories=memories,
-                joins_segments=settings.connect.way.has_segments,
-            )
+        make = _plain_meter if settings.plain else _smart_meter
+        self.device: SmartMeter | PlainMeter = make(
+            shipped, settings, meter, calendar, memories, chance
+        )
         self.line = BreakableNode(self.device, lambda: Link(LinkSettings(), chance), chance)
         self.host = NodeHost(_Heard(self.line), make_bearers([settings.connect], shipped.esn))
 
@@ -116,13 +94,6 @@ class FleetMember:
     def machine(self) -> Meter:
         """Give the meter that measures."""
         return self.device.meter
-
-    @property
-    def title(self) -> ApTitle:
-        """Give the title that it listens to."""
-        if isinstance(self.device, PlainMeter):
-            return self.device.server.node.title or self._title
-        return self._title
 
     @property
     def mains_on(self) -> bool:
@@ -133,44 +104,13 @@ class FleetMember:
         """Cut or return the mains."""
         self.device.mains(on, now_us)
 
-    def restart(self, now_us: int) -> None:
-        """Start what speaks for the meter anew, as after a watchdog."""
-        if isinstance(self.device, SmartMeter):
-            self.device.restart(now_us, StartCause.WATCHDOG)
-        else:
-            self.device.restart(now_us)
-
-    def shown(self) -> Json:
-        """Tell who it is and how it stands."""
-        known = {"esn": self.shipped.esn, "title": str(self.title), "model": self.shipped.model}
-        if isinstance(self.device, SmartMeter):
-            module = self.device.module
-            return {
-                **known,
-                "state": module.state.name.lower().replace("_", " "),
-                "waiting": len(module.parts.outbox),
-                "error": int(module.error),
-                "why": module.parts.life.why,
-            }
-        state = self.device.registrant.state.value
-        return {**known, "state": state, "waiting": 0, "error": 0, "why": ""}
-
-    @property
-    def node_counts(self) -> Counter[str]:
-        """Give what its node received, served and refused, by reason."""
-        if isinstance(self.device, SmartMeter):
-            return self.device.module.parts.network.counts
-        return self.device.server.node.counts
-
     @property
     def hindrance(self) -> str:
         """Tell why a module cannot begin with its meter; nothing where it can, or is none."""
-        if not isinstance(self.device, SmartMeter):
+        standing = self.device.standing()
+        if standing["error"] != ErrorCode.CONFIGURATION_FAILED:
             return ""
-        module = self.device.module
-        if module.error is not ErrorCode.CONFIGURATION_FAILED:
-            return ""
-        return module.parts.life.why or "it cannot be read"
+        return standing["why"] or "it cannot be read"
 
     def step(self) -> None:
         """Carry what has happened to it."""
@@ -187,7 +127,37 @@ def _provision(nvram: Nvram, template: Template) -> None:
         configuration.commit(template.version, template.digest)
 
 
-def _plain(
+def _smart_meter(
+    shipped: Shipped,
+    settings: ServedSettings,
+    meter: MeterSettings,
+    calendar: Calendar,
+    memories: tuple[Nvram, Nvram],
+    chance: Random,
+) -> SmartMeter:
+    if settings.template is not None:
+        _provision(memories[0], settings.template)
+    factory = Factory(
+        shipped.esn,
+        shipped.key,
+        (TmsAddress(settings.connect.address, settings.host_title),),
+        OPTICAL_USER_ID,
+        "SSI",
+        MASTER,
+        own_title=shipped.title,
+    )
+    return SmartMeter(
+        factory.check(),
+        meter,
+        calendar,
+        monotonic_us(),
+        direct=True,
+        memories=memories,
+        joins_segments=settings.connect.way.has_segments,
+    )
+
+
+def _plain_meter(
     shipped: Shipped,
     settings: ServedSettings,
     meter: MeterSettings,
@@ -279,7 +249,7 @@ class ServedFleet:
         """Give what came to the listener and to all meters, and what was refused, by reason."""
         counts = self.counts + self.listener.counts
         for member in self.members:
-            counts += member.node_counts
+            counts += member.device.counts
         return dict(sorted(counts.items()))
 
     # What the listener tells.
@@ -327,8 +297,8 @@ class ServedFleet:
         wanted = apdu.called.absolute
         found = self._found.get(wanted)
         # A registrar may have given it another title meanwhile.
-        if found is None or found.title.absolute != wanted:
-            found = next((one for one in self.members if one.title.absolute == wanted), None)
+        if found is None or found.device.title.absolute != wanted:
+            found = next((one for one in self.members if one.device.title.absolute == wanted), None)
             if len(self._found) >= 2 * len(self.members):
                 self._found.clear()
             if found is not None:

@@ -6,8 +6,10 @@ mains return, meter and module start from them as they would in the field.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from typing import Any
 
 from protocols.c1218.device import Device
 from protocols.c1218.scripts import LogonSettings
@@ -53,7 +55,7 @@ class SmartMeter:
         memories: tuple[Nvram, Nvram] | None = None,
         joins_segments: bool = False,
     ) -> None:
-        self.esn = factory.esn
+        self.esn, self.title = factory.esn, factory.title
         self._factory, self._direct, self._joins_segments = factory, direct, joins_segments
         self._seen: dict[int, object] = {}
         #: The versions that were started, one after the other.
@@ -105,6 +107,20 @@ class SmartMeter:
 
         return DirectDoor(reached, logon, self._permission)
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Give what its node received, served and refused, by reason."""
+        return self.module.parts.network.counts
+
+    def standing(self) -> dict[str, Any]:
+        """Tell how its module stands: ``error`` is 0 without one, ``why`` what has caused it."""
+        return {
+            "state": self.module.state.name.lower().replace("_", " "),
+            "waiting": len(self.module.parts.outbox),
+            "error": int(self.module.error),
+            "why": self.module.parts.life.why,
+        }
+
     def probe(self, on: bool, now_us: int) -> None:
         """Take the probe off the meter, or put it back; for a direct door."""
         self._probe_on = on
@@ -132,6 +148,10 @@ class SmartMeter:
         for path, way in self._ways.items():
             self.module.bearer_up(path, now_us, way)
         self._settle(now_us)
+
+    def watchdog(self, now_us: int) -> None:
+        """Let the watchdog start the module anew."""
+        self.restart(now_us, StartCause.WATCHDOG)
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""

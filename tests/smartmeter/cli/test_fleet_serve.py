@@ -42,7 +42,7 @@ async def test_a_meter_without_a_clock_is_named_once_with_the_cause(
     await ended(*running)
     assert said.count("waits for its meter") == 1 and said.startswith("SM000001: ")
     assert "of table 52: the meter answered" in said
-    waiting, at_work = (member.shown() for member in fleet.members)
+    waiting, at_work = (member.device.standing() for member in fleet.members)
     assert waiting["error"] == 30 and "table 52" in str(waiting["why"])
     assert at_work["error"] in (0, 31), "it only lacks a head-end"
 

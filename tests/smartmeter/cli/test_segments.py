@@ -63,7 +63,9 @@ async def test_long_messages_pass_a_relay_in_datagrams_that_no_network_has_to_cu
     fleet = ServedFleet([meter], settings, lambda: Calendar(wall_utc_us(), 1, monotonic_us()))
     running = asyncio.create_task(fleet.run())
     try:
-        await until(lambda: fleet.members[0].shown()["state"] == "registered", "registered")
+        await until(
+            lambda: fleet.members[0].device.standing()["state"] == "registered", "registered"
+        )
         responses, pieces = await asyncio.to_thread(asked, (host, port), meter)
         assert len(responses) == READS and {one[0] for one in responses} == {0}
         assert pieces > 10, "they are not joined on the way"
