@@ -6,7 +6,7 @@ mains return, meter and module start from them as they would in the field.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
@@ -34,6 +34,8 @@ from smartmeter.ssi.upgrade import Program
 
 #: Steps in one instant after which two machines count as chattering for ever.
 MAX_STEPS = 100_000
+#: Events that are kept for a host that asks for them; of most hosts none does.
+MAX_EVENTS = 1_000
 #: The tables of whose changes a direct door is told.
 STATUS, EVENT_LOG = 3, 76
 
@@ -76,7 +78,7 @@ class SmartMeter:
         self._meter_due_us: int | None = now_us
         self._ways: dict[Hashable, Way] = {}
         self.module = self._new_module(now_us)
-        self._events: list[Event] = []
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._settle(now_us)
 
     def _new_module(self, now_us: int, cause: StartCause = StartCause.POWER_UP) -> Module:
@@ -187,8 +189,9 @@ class SmartMeter:
         return self.module.outgoing()
 
     def events(self) -> list[Event]:
-        """Give what happened to the module."""
-        events, self._events = self._events, []
+        """Give what happened to the module lately."""
+        events = list(self._events)
+        self._events.clear()
         return events
 
     def expire(self, now_us: int) -> None:
