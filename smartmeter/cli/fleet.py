@@ -91,6 +91,8 @@ def command(
         try:
             count = run_fleet(settings, line, progress.reach, active())
         except FleetFailure as failure:
+            if as_json:
+                click.echo(failure.count.json())
             raise click.ClickException(str(failure)) from failure
     click.echo(count.json() if as_json else sentence(count))
 

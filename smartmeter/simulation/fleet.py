@@ -100,10 +100,11 @@ class FleetSettings:
 
 
 class FleetFailure(Exception):
-    """A check failed; the text ends with the command that repeats it."""
+    """A check failed; the text ends with the command that repeats it, ``count`` is to then."""
 
-    def __init__(self, settings: FleetSettings, what: str) -> None:
+    def __init__(self, settings: FleetSettings, what: str, count: Count) -> None:
         super().__init__(f"{what}; repeat: {settings.command}")
+        self.count = count
 
 
 def fleet_template() -> Template:
@@ -430,11 +431,13 @@ def run_to_the_end(
         while fleet.now_us < end_us and not fleet.at_rest:
             fleet.run(fleet.now_us + HOUR_US)
     except Violation as violation:
-        raise FleetFailure(settings, str(violation)) from violation
-    seconds = fleet.now_us / US_PER_S
-    found = count(fleet.store, fleet.journals, fleet.polls, seconds)
+        raise FleetFailure(settings, str(violation), _count(fleet)) from violation
+    found = _count(fleet)
     if not fleet.at_rest or not found.sound:
-        raise FleetFailure(
-            settings, f"{DRAIN_US // HOUR_US} h after the last fault: {found.json()}"
-        )
+        what = f"{DRAIN_US // HOUR_US} h after the last fault: {found.json()}"
+        raise FleetFailure(settings, what, found)
     return found
+
+
+def _count(fleet: Fleet) -> Count:
+    return count(fleet.store, fleet.journals, fleet.polls, fleet.now_us / US_PER_S)

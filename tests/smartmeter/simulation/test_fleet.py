@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ansi_tables.ssi_tables import ModuleAlarm
+from smartmeter.cli import group
 from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.agenda import Agenda
@@ -142,6 +144,24 @@ def test_a_fleet_that_never_settles_fails_with_its_command(
     monkeypatch.setattr("smartmeter.simulation.fleet.settled", lambda *_: False)
     with pytest.raises(FleetFailure, match="smartmeter fleet --meters 1 --days 1 --seed 9"):
         run_fleet(FleetSettings(1, 1, 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("fleet.settled", lambda *_: False, "after the last fault"),
+        ("checks.CAPACITY", 0, "over its bound"),
+    ],
+)
+def test_a_program_that_reads_a_fleet_gets_its_object_also_when_a_promise_is_broken(
+    name: str, value: object, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.simulation.fleet.DRAIN_US", 0)
+    monkeypatch.setattr(f"smartmeter.simulation.{name}", value)
+    line = ["fleet", "--meters", "1", "--days", "1", "--quiet", "--json"]
+    done = CliRunner().invoke(group, line)
+    assert done.exit_code == 1 and told in done.stderr
+    assert json.loads(done.stdout)["meters"] == 1
 
 
 def test_swarms_differ_by_seed_and_stay_inside_their_time() -> None:
