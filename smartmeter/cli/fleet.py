@@ -10,11 +10,12 @@ from typing import TextIO
 import click
 
 from protocols.transports.capture import active
-from smartmeter.cli.file_name import file_option
+from smartmeter.cli.file_name import NAME_OR_OUTPUT, file_option
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.cli.given import refuse_given, refuse_others
 from smartmeter.cli.terminal import CountedProgress
 from smartmeter.cli.text_file import open_to_write
+from smartmeter.cli.whole_file import STANDARD_OUTPUT
 from smartmeter.network.link import LinkSettings
 
 MAX_METERS, MAX_DAYS, MAX_RELAYS = 100_000, 3660, 1000
@@ -47,7 +48,11 @@ MAX_PERCENT, MAX_DIGITS = 90, 12
     help=f"How bad each meter's link is: {', '.join(LINK_NAMES)}.",
 )
 @click.option("--backhaul", multiple=True, metavar="NAME=NUMBER", help="The same of relays' links.")
-@file_option("--dot", help="Draw the network for Graphviz, and run nothing.")
+@file_option(
+    "--dot",
+    type=NAME_OR_OUTPUT,
+    help="Draw the network for Graphviz, and run nothing; - is standard output.",
+)
 @click.option("--quiet", is_flag=True, help="A world without faults.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
 @file_option("--trace", help="Write a line for each message and each fault.")
@@ -125,7 +130,7 @@ def _changed(link: LinkSettings, option: str, changes: tuple[str, ...]) -> LinkS
 
 
 def _draw(name: str, text: str) -> None:
-    if name == "-":
+    if name == STANDARD_OUTPUT:
         click.echo(text, nl=False)
         return
     with _writing("--dot", name) as file:

@@ -10,7 +10,7 @@ import click
 from smartmeter.base.errors import StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
-from smartmeter.cli.file_name import NAME, file_option
+from smartmeter.cli.file_name import NAME, NAME_OR_OUTPUT, file_option
 from smartmeter.cli.given import not_empty
 from smartmeter.cli.terminal import WorkProgress
 from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
@@ -47,6 +47,7 @@ FORMATS = ("csv", "jsonl")
 @click.option("--format", "format_", default="csv", show_default=True, type=click.Choice(FORMATS))
 @file_option(
     "--out",
+    type=NAME_OR_OUTPUT,
     default=STANDARD_OUTPUT,
     show_default=True,
     help="Takes its name when it is whole; - is standard output.",

@@ -224,6 +224,30 @@ def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
     assert done.exit_code == 2 and "is empty; give a name" in done.output
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "clone sim: -",
+        "compare-polling --plot -",
+        "conformance sim: --check D07 --junit -",
+        "demo --headless --duration 1 --data -",
+        "fleet --trace -",
+        "gateway check --settings -",
+        "read sim: 1 --pcap -",
+        "read sim: 1 --record -",
+        "tms backup --data . --out -",
+        "tms run --data . --template -",
+    ],
+)
+def test_a_dash_is_no_file_where_it_is_not_standard_output(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(group, line.split())
+    assert done.exit_code == 2 and "a file that is called so is ./-" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("port", ["", "tcp:h", "tcp://h:1", "socket://h", "modem:1", "c1222://h/"])
 @pytest.mark.parametrize(
     "line",
