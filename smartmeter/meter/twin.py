@@ -80,7 +80,7 @@ class TwinDevice:
         self._living = living
         self.tables: dict[int, bytes] = dict(image.tables)
         #: Tables that were edited from outside: they do not run on.
-        self.edited: dict[int, bytes] = {}
+        self.edited: set[int] = set()
         self.format = format_of(image)
         self.asked: int | None = None
         self._may_read = self._may_write = False
@@ -120,8 +120,6 @@ class TwinDevice:
     def put(self, table: int, image: bytes, now_us: int) -> None:
         """Replace a table; one that runs goes on from there."""
         self.tables[table] = image
-        if table in self.edited:
-            self.edited[table] = image
         if self._living is not None:
             self._living.go_on_from(table, image, now_us)
 
@@ -179,9 +177,15 @@ class TwinDevice:
         """Take the rights away."""
         self.end_rights()
 
+    def edit(self, table: int, image: bytes, now_us: int) -> None:
+        """Show an image in the place of a table, which does not run on; also where none was."""
+        self.edited.add(table)
+        self.tables[table] = image
+
     def release(self, table: int) -> None:
         """Let go of a table that was edited: it is the image's again."""
-        if self.edited.pop(table, None) is not None:
+        if table in self.edited:
+            self.edited.remove(table)
             self.tables.pop(table)
             if table in self._image.tables:
                 self.tables[table] = self._image.tables[table]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
 
@@ -14,7 +14,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.meter.event_log import STANDARD_EVENTS, EventCode
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.trouble import Trouble
-from smartmeter.meter.twin import Twin
+from smartmeter.meter.twin import Twin, TwinDevice
 from smartmeter.meter.twin_events import LOG, with_events
 from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
 from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
@@ -36,6 +36,21 @@ class EditableMeter(Meter):
         """Give the edited image, or what the meter has."""
         edited = self.edited.get(number)
         return super().table(number, now_us) if edited is None else edited
+
+    def current(self, table: int, now_us: int) -> bytes:
+        """Give a table as it is now; KeyError for one that is not there or write-only."""
+        if not self.has(table):
+            raise KeyError(table)
+        return self.table(table, now_us)
+
+    def edit(self, table: int, image: bytes, now_us: int) -> None:
+        """Show an image in the place of a table that there is; else KeyError."""
+        self.current(table, now_us)
+        self.edited[table] = image
+
+    def release(self, table: int) -> None:
+        """Let go of a table that was edited."""
+        self.edited.pop(table, None)
 
 
 class Measuring(Protocol):
@@ -72,22 +87,23 @@ class Controlled:
     power_due_us: int | None = None
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> EditableMeter | Twin:
         """Give the meter or twin behind the line."""
-        return self.line.inner
+        return cast(EditableMeter | Twin, self.line.inner)  # nothing else is served
+
+    @property
+    def tables(self) -> EditableMeter | TwinDevice:
+        """Give its tables, which can be edited."""
+        return self.machine.device if isinstance(self.machine, Twin) else self.machine
 
     @property
     def mains_on(self) -> bool:
         """Tell whether it has mains."""
-        return self._powered.mains_on
+        return self.machine.mains_on
 
     def power(self, on: bool, now_us: int) -> None:
         """Cut or return the mains."""
-        self._powered.mains(on, now_us)
-
-    @property
-    def _powered(self) -> Meter | Twin:
-        return cast(Meter | Twin, self.line.inner)  # nothing else is served
+        self.machine.mains(on, now_us)
 
 
 def _faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
@@ -207,18 +223,17 @@ def _storm_of_a_twin(twin: Twin, code: int, count: int, now_us: int) -> int:
 
 
 def _table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    return {"table": path["table"], "hex": _image(meter, path["table"], now_us).hex()}
+    with _known(path["table"]):
+        return {"table": path["table"], "hex": meter.tables.current(path["table"], now_us).hex()}
 
 
-def _image(meter: Controlled, number: int, now_us: int) -> bytes:
-    machine = meter.machine
-    with suppress(KeyError):  # write-only, or not in the twin's image
-        if isinstance(machine, Twin):
-            return machine.device.current(number, now_us)
-        assert isinstance(machine, EditableMeter)
-        if machine.has(number):
-            return machine.table(number, now_us)
-    raise ControlError(404, f"the meter has no table {number}")
+@contextmanager
+def _known(table: int) -> Iterator[None]:
+    """Tell of a table that there is not."""
+    try:
+        yield
+    except KeyError:
+        raise ControlError(404, f"the meter has no table {table}") from None
 
 
 def _edit_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
@@ -228,28 +243,21 @@ def _edit_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: 
         raise ControlError(422, "hex must be two hexadecimal digits an octet") from None
     if len(octets) > MAX_TABLE_OCTETS:
         raise ControlError(422, f"{len(octets)} octets, at most {MAX_TABLE_OCTETS}")
-    number, twin = path["table"], isinstance(meter.machine, Twin)
-    old = b"" if twin and body["offset"] is None else _image(meter, number, now_us)
-    if body["offset"] is not None:
-        if body["offset"] + len(octets) > len(old):
-            raise ControlError(422, f"table {number} has {len(old)} octets")
-        octets = old[: body["offset"]] + octets + old[body["offset"] + len(octets) :]
-    if isinstance(meter.machine, Twin):
-        meter.machine.device.edited[number] = octets
-        meter.machine.device.tables[number] = octets
-    else:
-        assert isinstance(meter.machine, EditableMeter)
-        meter.machine.edited[number] = octets
-    return {"table": number, "hex": octets.hex()}
+    table, offset = path["table"], body["offset"]
+    with _known(table):
+        if offset is not None:
+            old = meter.tables.current(table, now_us)
+            end = offset + len(octets)
+            if end > len(old):
+                raise ControlError(422, f"table {table} has {len(old)} octets")
+            octets = old[:offset] + octets + old[end:]
+        meter.tables.edit(table, octets, now_us)
+    return {"table": table, "hex": octets.hex()}
 
 
 def _release_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    machine, number = meter.machine, path["table"]
-    if isinstance(machine, Twin):
-        machine.device.release(number)
-    elif isinstance(machine, EditableMeter):
-        machine.edited.pop(number, None)
-    return {"table": number}
+    meter.tables.release(path["table"])
+    return {"table": path["table"]}
 
 
 _METER = "/meters/{meter}"
