@@ -92,14 +92,30 @@ class RunningOn:
         shown = record.get("CLOCK_CALENDAR") if table == CLOCKS[0] else None
         moment = getattr(shown, "value", None)
         if isinstance(moment, datetime) and self._clock is not None:
-            elapsed_s = self._elapsed_s(now_us)
-            self._advance(elapsed_s)
-            old_s, self._clock = self._start_s(), moment - timedelta(seconds=elapsed_s)
-            if self._profile is not None:
-                new_s = self._start_s() + elapsed_s
-                self._profile.clock_set(old_s + elapsed_s, new_s, self._energy)
+            self._set_clock(moment, now_us)
         if table == PROFILE_STATUS and self._profile is not None:
             self._profile.go_on_from(record)
+
+    def move_clock(self, moved_s: int, now_us: int) -> None:
+        """Set the clock, and its calendar, by so much: nothing flows in what it jumps over.
+
+        OverflowError, and no change, where dates end.
+        """
+        if self._clock is not None:
+            moved = timedelta(seconds=self._elapsed_s(now_us) + moved_s)
+            self._set_clock(self._clock + moved, now_us)
+        moved_us = moved_s * US_PER_S
+        self._calendar.set(self._utc_us(now_us) + moved_us, now_us)
+        self._start_us += moved_us
+
+    def _set_clock(self, shown: datetime, now_us: int) -> None:
+        elapsed_s = self._elapsed_s(now_us)
+        clock = shown - timedelta(seconds=elapsed_s)
+        self._advance(elapsed_s)
+        old_s, self._clock = self._start_s(), clock
+        if self._profile is not None:
+            new_s = self._start_s() + elapsed_s
+            self._profile.clock_set(old_s + elapsed_s, new_s, self._energy)
 
     def _elapsed_s(self, now_us: int) -> int:
         """Give how long the image has run; below 0 where the calendar was set back further."""

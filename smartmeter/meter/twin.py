@@ -123,6 +123,11 @@ class TwinDevice:
         if self._living is not None:
             self._living.go_on_from(table, image, now_us)
 
+    def move_clock(self, moved_s: int, now_us: int) -> None:
+        """Set the clock of an image that runs on by so much; OverflowError where dates end."""
+        assert self._living is not None
+        self._living.move_clock(moved_s, now_us)
+
     def check_write(self, table: int, now_us: int) -> None:
         """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
         if not self._writable(table):

@@ -23,6 +23,7 @@ MAX_TABLE_OCTETS = 1 << 20
 #: Dates that turn over go on for ever in a meter; those of the calendar itself end with the year
 #: 9999, to which a fast clock that begins before this has some way.
 LATEST_S = 221_845_392_000
+NO_TIME = "no meter shows that time; give an offset_s nearer to now"
 
 
 class EditableMeter(Meter):
@@ -140,15 +141,23 @@ def _clock(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
     if body["offset_s"] is not None:
         moved_us = utc_us + body["offset_s"] * US_PER_S
         if not 0 <= moved_us < LATEST_S * US_PER_S:
-            raise ControlError(422, "no meter shows that time; give an offset_s nearer to now")
+            raise ControlError(422, NO_TIME)
         if isinstance(meter.machine, Meter):
             meter.machine.set_clock(moved_us, now_us)
         else:
-            meter.calendar.set(moved_us, now_us)
+            _move_a_twins(cast(Twin, meter.machine), body["offset_s"], now_us)
         utc_us = moved_us
     if body["drift_ppm"] is not None:
         meter.calendar.set_drift(body["drift_ppm"], now_us)
     return {"utc_s": utc_us // US_PER_S}
+
+
+def _move_a_twins(twin: Twin, moved_s: int, now_us: int) -> None:
+    """Set the clock of an image that runs on, which may be nearer to the end of dates."""
+    try:
+        twin.device.move_clock(moved_s, now_us)
+    except OverflowError:
+        raise ControlError(422, NO_TIME) from None
 
 
 def _power(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:

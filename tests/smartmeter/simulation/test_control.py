@@ -190,6 +190,35 @@ def test_a_twin_that_runs_on_is_seen_and_set_back_as_it_is_now() -> None:
     assert shown(3600 * US_PER_S) == begun - timedelta(seconds=1400)
 
 
+@pytest.mark.parametrize("years", [1, -1, 30, -30])
+def test_nothing_flows_in_the_years_that_a_live_twins_clock_jumps_over(years: int) -> None:
+    calendar = Calendar(sessions.NOON_UTC_US, 1)
+    image = sessions.clone(sessions.original(), CloneSettings())
+    twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 1, 0))
+    control = Control([Controlled(Breakable(twin), "twin", calendar)])
+    hour_us = 3600 * US_PER_S
+    before = twin.device.present(hour_us)
+    moved_s = years * 365 * 86_400
+    told = control.handle("POST", "/meters/0/clock", {"offset_s": moved_s}, hour_us)
+    assert told == {"utc_s": (sessions.NOON_UTC_US + hour_us) // US_PER_S + moved_s}
+    after = twin.device.present(hour_us)
+    moved = after[52].CLOCK_CALENDAR.value - before[52].CLOCK_CALENDAR.value
+    assert moved == timedelta(seconds=moved_s)
+    assert after.images[23] == before.images[23] != image.tables[23]
+    assert twin.device.present(2 * hour_us).images[23] != after.images[23]
+
+
+def test_a_live_twins_clock_jumps_to_no_time_at_which_its_own_dates_end() -> None:
+    calendar = Calendar(0, 1)  # the image's clock is ahead of it
+    image = sessions.clone(sessions.original(), CloneSettings())
+    twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 1, 0))
+    control = Control([Controlled(Breakable(twin), "twin", calendar)])
+    with pytest.raises(ControlError, match=r"^no meter shows that time; .*nearer"):
+        for _ in range(300):
+            told = ask(control, "POST", "/meters/0/clock", offset_s=10**9)["utc_s"]
+    assert ask(control, "POST", "/meters/0/clock")["utc_s"] == told
+
+
 def test_the_call_log_tells_what_was_asked_and_no_password() -> None:
     control, line = a_meter()
     read(line, 1, b"reader")
