@@ -8,6 +8,7 @@ and everything in a meter without a clock but its registers.  Energies are whole
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +25,10 @@ from smartmeter.meter.load_profile import (
     CLOCK_BACKWARD,
     CLOCK_FORWARD,
     DST_IN_FORCE,
+    LONG,
+    OK,
     OVERFLOW,
+    PARTIAL,
     RANGES,
     SKIPPED,
 )
@@ -242,6 +246,8 @@ class _Profile:
         self._unrecorded_s = 0
         if isinstance(end, datetime) and isinstance(shown, datetime):
             self._unrecorded_s = self._stopped_for_s(end, shown)
+        #: What is to be said of the interval that runs: common flags, and its channels' code.
+        self._flags, self._code = 0, OK
         self._own_pulses = bool(snapshot[61].LP_FLAGS.get("BLK_END_RD_INDICATOR_FLAG"))
         self._images: dict[int, bytes] = {}
         self.energy = Energy()
@@ -279,6 +285,8 @@ class _Profile:
 
     def close(self, flown: Energy) -> None:
         """Record the interval that has ended; ``flown`` is all since the image."""
+        flags, code = self._flags, self._code
+        self._flags, self._code = 0, OK
         status = self._status.LP_STATUS_SET1
         end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
         moment = getattr(end, "value", end)
@@ -297,23 +305,16 @@ class _Profile:
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
         interval = block["LP_INT"][index]
-        if "EXTENDED_INT_STATUS" in interval:
-            status_octets = interval["EXTENDED_INT_STATUS"]
-            interval["EXTENDED_INT_STATUS"] = [dict.fromkeys(part, 0) for part in status_octets]
-            interval["EXTENDED_INT_STATUS"][0]["HIGH_NIBBLE"] = self._common
+        codes = [code] * len(self._channels)
         for number, channel in enumerate(self._channels):
             counts = self.energy.counts(channel.source, channel.factor) + self._carried[number]
             binary = isinstance(interval["INT_DATA"][number], float)
             value = float(counts) if binary else int(counts)
             self._carried[number] = counts - Fraction(value)
             if self._most is not None and value > self._most:
-                value = self._most
-                if "EXTENDED_INT_STATUS" in interval:
-                    # A nibble for all channels, then one for each, the high one first.
-                    octet, low = divmod(number + 1, 2)
-                    nibble = "LOW_NIBBLE" if low else "HIGH_NIBBLE"
-                    interval["EXTENDED_INT_STATUS"][octet][nibble] = OVERFLOW
+                value, codes[number] = self._most, OVERFLOW
             interval["INT_DATA"][number] = value
+        self._tell(interval, flags, codes)
         self._read(block, flown)
         for closure in block.get("CLOSURE_STATUS", ()):
             closure["NBR_VALID_INTERVALS"] = index + 1
@@ -322,22 +323,29 @@ class _Profile:
         self._images.clear()
 
     def clock_set(self, old_s: int, new_s: int, flown: Energy) -> None:
-        """Go on by the new time where the clock was set over the end of an interval.
+        """Go on by the new time, and let the intervals tell of it as those of our meter do.
 
-        Forward, the running interval ends and the others are skipped.  Backward, the newest
-        block ends.  What is left of a block is skipped, so that a reader may count back in it.
+        Set within the running interval, that is partial or long.  Over its end, it ends: forward,
+        the others are skipped; backward, the newest block ends.  What is left of a block is
+        skipped, so that a reader may count back in it.
         """
+        if new_s == old_s:
+            return
         new, old = ((at_s - self._offset_s) // self.interval_s for at_s in (new_s, old_s))
-        passed = new - old
-        if passed > 0:
-            self.close(flown)
-            passed -= 1
+        passed, flag = new - old, CLOCK_FORWARD if new_s > old_s else CLOCK_BACKWARD
+        is_long = self._code == LONG or (not passed and flag == CLOCK_BACKWARD)
+        self._flags, self._code = self._flags | flag, LONG if is_long else PARTIAL
+        if not passed:
+            return
+        self.close(flown)
         status = self._status.LP_STATUS_SET1
-        rest = self._intervals - status.NBR_VALID_INT if status.NBR_VALID_INT else 0
-        skipped = 0 if not passed else rest if passed < 0 else min(passed, rest)
+        rest = max(0, self._intervals - status.NBR_VALID_INT)
+        skipped = rest if passed < 0 else min(passed - 1, rest)
         for _ in range(skipped):
-            self._skip(status, CLOCK_FORWARD if passed > 0 else CLOCK_BACKWARD)
-        self._unrecorded_s += (passed - skipped) * self.interval_s
+            self._skip(status, flag)
+        self._unrecorded_s += (passed - 1 - skipped) * self.interval_s
+        if not self.ends_at(new_s):
+            self._flags, self._code = flag, PARTIAL
         self._images.clear()
 
     def _skip(self, status: Any, common: int) -> None:
@@ -346,17 +354,21 @@ class _Profile:
         moment = getattr(end, "value", end)
         if isinstance(moment, datetime):
             block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
-        if "EXTENDED_INT_STATUS" in interval:
-            nibbles = [common | self._common, *[SKIPPED] * len(self._channels), 0]
-            interval["EXTENDED_INT_STATUS"] = [
-                {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
-                for octet in range(len(interval["EXTENDED_INT_STATUS"]))
-            ]
+        self._tell(interval, common, [SKIPPED] * len(self._channels))
         kept = interval["INT_DATA"]
         interval["INT_DATA"] = [0.0 if isinstance(value, float) else 0 for value in kept]
         for closure in block.get("CLOSURE_STATUS", ()):
             closure["NBR_VALID_INTERVALS"] = index + 1
         status["NBR_VALID_INT"] = index + 1
+
+    def _tell(self, interval: Any, flags: int, codes: Sequence[int]) -> None:
+        """Write the status of an interval: a nibble for all channels, then one for each."""
+        if "EXTENDED_INT_STATUS" in interval:
+            nibbles = [flags | self._common, *codes, 0]
+            interval["EXTENDED_INT_STATUS"] = [
+                {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
+                for octet in range(len(interval["EXTENDED_INT_STATUS"]))
+            ]
 
     def _read(self, block: Any, flown: Energy) -> None:
         """Give the block the readings at its end."""

@@ -266,6 +266,39 @@ def test_intervals_end_by_the_clock_that_was_set(profile: str, hours: int) -> No
     assert not extended or skipped
 
 
+@pytest.mark.parametrize(
+    "moved_min", [[2], [-2], [20], [46], [-50], [2, -3], [-2, 3, -20], [-18, 31]]
+)
+@pytest.mark.parametrize("profile", ["residential-tou", "commercial", "industrial"])
+def test_intervals_tell_of_a_clock_that_was_set_as_those_of_the_original_do(
+    profile: str, moved_min: list[int]
+) -> None:
+    kind = replace(profile_named(profile), clock=("GMT_FLAG",))
+    calendar = Calendar(sessions.NOON_UTC_US, 1)
+    meter = Meter(MeterSettings(profile=kind), MemoryNvram(), calendar, 0)
+    now_us = PASSED_US + 306 * US_PER_S
+    meter.expire(now_us)
+    image = MeterImage({n: meter.table(n, now_us) for n in kind.used if n != 7})
+    running = RunningOn(image, Calendar(sessions.NOON_UTC_US, 1, now_us), 1, now_us)
+    for moved in (*moved_min, 0):
+        utc_us = meter.clock.utc_us(now_us) + moved * 60 * US_PER_S
+        meter.set_clock(utc_us, now_us) if moved else None
+        running.move_clock(moved * 60, now_us)
+        now_us += 3 * 60 * US_PER_S
+        meter.expire(now_us)
+    now_us += 2 * 3600 * US_PER_S
+    meter.expire(now_us)
+    shown = [
+        load_profile(Snapshot({**image.tables, **{n: table or b"" for n, table in moved.items()}}))
+        for moved in (
+            {number: running.current(number, now_us) for number in (52, 63, 64)},
+            {number: meter.table(number, now_us) for number in (52, 63, 64)},
+        )
+    ]
+    rows = [[(r.sequence, r.end, r.statuses, r.common) for r in one] for one in shown]
+    assert rows[0] == rows[1] and len(rows[0]) > 8
+
+
 def test_what_flowed_before_the_clock_was_set_forward_is_recorded() -> None:
     image = cloned("residential")
     tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
