@@ -39,19 +39,16 @@ from protocols.errors import (
     SessionEnded,
 )
 from protocols.machine import Event, SetBaud, earliest
-from protocols.psem.codec import decode_response, encode_request
+from protocols.psem.codec import decode_response, encode_request, request_type
 from protocols.psem.codes import START_BAUD, ResponseCode
 from protocols.psem.services import (
-    FullRead,
-    FullWrite,
+    READS,
+    WRITES,
+    Disconnect,
     Identify,
-    IndexRead,
-    IndexWrite,
     Logoff,
     Logon,
     Negotiate,
-    OffsetRead,
-    OffsetWrite,
     Request,
     Response,
     Security,
@@ -77,13 +74,11 @@ MAX_QUEUED = 64
 #: Packets of one answer, whatever was negotiated.
 MAX_PACKETS = 255
 
-READS = (FullRead, IndexRead, OffsetRead)
-WRITES = (FullWrite, IndexWrite, OffsetWrite)
 #: What is answered by a code alone; of Logon two octets of idle time may follow it.
 PLAINLY_ANSWERED = (Logon, Security, Logoff, Terminate, Wait, *WRITES)
 MAX_PLAIN_OCTETS = 3
-#: The codes of Logoff, Terminate and Disconnect: the only requests that a device may send.
-ENDINGS = (0x52, 0x21, 0x22)
+#: The only requests that a device may send.
+ENDINGS = (Logoff, Terminate, Disconnect)
 
 
 @dataclass(frozen=True)
@@ -399,10 +394,10 @@ class Client:
                 running.answer = response  # the script goes on once the speed has changed
 
     def _take_request(self, code: int, now_us: int) -> None:
-        """Logoff or Terminate from the device: say ok; what is under way has lost its session."""
+        """An ending from the device: say ok; what is under way has lost its session."""
         if self._link.busy:
             return  # our request crosses it, and will be answered isss
-        known = code in ENDINGS
+        known = request_type(code) in ENDINGS
         self._link.send(bytes([ResponseCode.ok if known else ResponseCode.sns]), now_us)
         if not known:
             return

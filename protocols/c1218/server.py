@@ -30,11 +30,14 @@ from protocols.psem.codec import (
     MalformedRequest,
     block,
     decode_request,
+    encode_request,
     encode_response,
     request_type,
 )
 from protocols.psem.codes import BAUD_CODES, BAUDS, START_BAUD, ResponseCode
 from protocols.psem.services import (
+    READS,
+    WRITES,
     DefaultRead,
     FullRead,
     FullWrite,
@@ -53,9 +56,6 @@ from protocols.psem.services import (
 )
 from protocols.quirks import Quirk, Quirks
 
-TERMINATE = b"\x21"
-READS = (FullRead, OffsetRead, IndexRead, DefaultRead)
-WRITES = (FullWrite, OffsetWrite, IndexWrite)
 #: What a device may lack: ST-00 says which partial access it has.
 PARTIAL = (OffsetRead, OffsetWrite, IndexRead, IndexWrite, DefaultRead)
 _OK = Response(ResponseCode.ok)
@@ -144,7 +144,7 @@ class Server:
         if self._link.busy:
             raise LocalProtocolError("an answer is on its way; end the session after it")
         self._ending = True
-        self._link.send(TERMINATE, now_us)
+        self._link.send(encode_request(Terminate()), now_us)
 
     def _heed(self, event: Event, now_us: int) -> None:
         if isinstance(event, PacketPassed):
@@ -167,7 +167,7 @@ class Server:
 
         In a session it is refused anew: bare acknowledgments would hold the session open for ever.
         """
-        if data == b"\x20" and self.state is not State.BASE:
+        if data == encode_request(Identify()) and self.state is not State.BASE:
             fresh = self.state is State.ID
             self._answer(self._identification() if fresh else self._respond(data, now_us), now_us)
 
@@ -214,7 +214,7 @@ class Server:
             table, named = int.from_bytes(data[1:3], "big"), len(data) >= 3
             if kind in WRITES and named and isinstance(self._device, GuardedDevice):
                 self._device.check_write(table, now_us)
-            elif kind in READS and named and kind is not DefaultRead:
+            elif kind in READS and named:
                 self._device.read(table, now_us)
         except Refused as refusal:
             return Response(refusal.code)
@@ -253,7 +253,7 @@ class Server:
                 return Response(self._device.security(password, now_us))
             case Terminate() if self.state is State.BASE:
                 return Response(self._options.choices.terminate_in_base)
-            case _ if isinstance(request, READS):
+            case _ if isinstance(request, (*READS, DefaultRead)):
                 return Response(ResponseCode.ok, block(self._read(request, now_us)))
             case _ if isinstance(request, WRITES):
                 self._write(request, now_us)

@@ -13,13 +13,13 @@ from protocols.c1218.client import Client, ClientOptions
 from protocols.c1221.profile import TIMING, TRAFFIC_US, timing_of
 from protocols.errors import LinkError
 from protocols.machine import US_PER_S, Event, HangUp
+from protocols.psem.codec import request_type
 from protocols.psem.services import Disconnect, Request, Response, TimingSetup
 
 #: What the client waits for an answer: the channel traffic time-out.
 CALL_OPTIONS = ClientOptions(
     answer_timeout_us=TRAFFIC_US, write_answer_timeout_us=TRAFFIC_US, timing=TIMING
 )
-DISCONNECT = 0x22
 
 
 class CallClient(Client):
@@ -49,7 +49,7 @@ class CallClient(Client):
         return events
 
     def _take_request(self, code: int, now_us: int) -> None:
-        self._hang_up = self._hang_up or code == DISCONNECT
+        self._hang_up = self._hang_up or request_type(code) is Disconnect
         super()._take_request(code, now_us)
 
     def _adopt(self, request: Request, response: Response) -> None:

@@ -25,12 +25,10 @@ from protocols.c1222.sessions import Session, SessionTable
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    WRITES,
     Disconnect,
-    FullWrite,
     Identify,
-    IndexWrite,
     Logoff,
-    OffsetWrite,
     Security,
     Terminate,
     Unknown,
@@ -39,7 +37,7 @@ from protocols.psem.services import (
 
 _OK = bytes([ResponseCode.ok])
 #: What a message with TEST set must not do; that the answer is ``onp`` is from memory.
-_CHANGES = (FullWrite, OffsetWrite, IndexWrite, Disconnect, Deregister)
+_CHANGES = (*WRITES, Disconnect, Deregister)
 
 #: What somebody may do: a value of the node's host, given back with each task.
 Rights = object

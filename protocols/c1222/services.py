@@ -24,6 +24,7 @@ from protocols.psem.codec import (
 )
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    WRITES,
     FullWrite,
     IndexWrite,
     Logon,
@@ -170,7 +171,7 @@ def _decode_titles(octets: bytes) -> Deregister | Resolve | Trace:
 
 def _decode_long_write(octets: bytes, at: int) -> Request:
     write = decode_request(octets[:at] + block(b""))
-    assert isinstance(write, FullWrite | OffsetWrite | IndexWrite)
+    assert isinstance(write, WRITES)
     return replace(write, data=decode_blocks(octets[at:]))
 
 

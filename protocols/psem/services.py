@@ -81,6 +81,11 @@ class OffsetWrite(Request):
     data: bytes = field(repr=False)
 
 
+#: Reads and writes of a table that the request names.
+READS = (FullRead, IndexRead, OffsetRead)
+WRITES = (FullWrite, IndexWrite, OffsetWrite)
+
+
 @dataclass(frozen=True)
 class Logon(Request):
     """50H: opens a session; ``user`` is 10 octets on the wire."""

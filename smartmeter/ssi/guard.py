@@ -20,17 +20,14 @@ from protocols.c1218.steps import Script, Step, T
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    READS,
+    WRITES,
     DefaultRead,
-    FullRead,
     FullWrite,
     Identify,
-    IndexRead,
-    IndexWrite,
     Logoff,
     Logon,
     Negotiate,
-    OffsetRead,
-    OffsetWrite,
     Request,
     Response,
     Security,
@@ -40,7 +37,7 @@ from protocols.psem.services import (
 
 _HARMLESS = (
     *(Identify, Negotiate, Logon, Security, Logoff, Terminate, Wait),
-    *(FullRead, IndexRead, DefaultRead, OffsetRead),
+    *(*READS, DefaultRead),
 )
 
 
@@ -89,7 +86,7 @@ class Guard:
         """
         if isinstance(request, _HARMLESS) or isinstance(self._permission, Everything):
             return None
-        if not isinstance(request, FullWrite | OffsetWrite | IndexWrite):
+        if not isinstance(request, WRITES):
             return f"service {type(request).__name__}"
         if request.table != INITIATE:
             allowed = self._permission.table(request.table)

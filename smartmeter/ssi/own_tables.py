@@ -29,6 +29,8 @@ from protocols.errors import (
 from protocols.psem.codec import block, encode_response
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    READS,
+    WRITES,
     DefaultRead,
     FullRead,
     FullWrite,
@@ -113,8 +115,7 @@ class OwnTables:
             return request.data[:1] == bytes([Command.DEMAND_RESET])
         if isinstance(request, DefaultRead):
             return True
-        kinds = (FullRead, OffsetRead, IndexRead, FullWrite, OffsetWrite, IndexWrite)
-        return isinstance(request, kinds) and not self._in_block(request.table)
+        return isinstance(request, (*READS, *WRITES)) and not self._in_block(request.table)
 
     def _in_block(self, number: int) -> bool:
         return DEFAULT_BASE <= number < DEFAULT_BASE + NBR_SSI_TABLES
@@ -127,7 +128,7 @@ class OwnTables:
 
     def _serve_one(self, task: Task, limits: ClientLimits) -> Script[bytes]:
         request, role = task.request, task.rights
-        writes = isinstance(request, FullWrite | OffsetWrite | IndexWrite)
+        writes = isinstance(request, WRITES)
         if writes and role is Role.READ_ONLY:
             return bytes([ResponseCode.isc])
         if role is Role.ROOT and not self._brings_key(request):

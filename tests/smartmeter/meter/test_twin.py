@@ -10,12 +10,14 @@ import pytest
 from ansi_tables import Snapshot
 from protocols.c1218.client import Client, ScriptDone
 from protocols.c1218.scripts import LogonSettings, open_session
-from protocols.c1218.server import READS, Server, ServerOptions
+from protocols.c1218.server import Server, ServerOptions
 from protocols.errors import SessionEnded
 from protocols.machine import Machine, SetBaud
 from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    READS,
+    DefaultRead,
     FullRead,
     Identify,
     Logon,
@@ -74,7 +76,7 @@ class OnesComplement(Server):
 
     def _dispatch(self, request: Request, now_us: int) -> Response:
         response = super()._dispatch(request, now_us)
-        if not isinstance(request, READS):
+        if not isinstance(request, (*READS, DefaultRead)):
             return response
         right = response.data[-1]
         return replace(response, data=response.data[:-1] + bytes([(right - 1) & 0xFF]))
