@@ -34,6 +34,7 @@ from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.cli.tms_client import first_of
 from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended, run_server
 from smartmeter.comms.sockets import check_listening
@@ -41,6 +42,7 @@ from smartmeter.comms.tls import TlsFiles, server_tls
 from smartmeter.comms.tls_renewal import keep_renewed
 
 if TYPE_CHECKING:
+    from smartmeter.tms.polled_list import PolledMeter
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.service import Service
 
@@ -169,7 +171,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
         if shipped:
             log_line(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
         if plain:
-            log_line(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
+            _enter_plain(server, plain, f"--poll {poll}")
         async with (
             _beside(_follow(calendar, clock)),
             _beside(server.keep_for(settings.keep_days) if settings.keep_days else None),
@@ -183,6 +185,17 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     finally:
         await server.stop()
         log_line("stopped", err=True)
+
+
+def _enter_plain(server: TmsServer, plain: list[PolledMeter], place: str) -> None:
+    """Enter plain meters, without those that were removed and replaced: the list may be older."""
+    replaced = server.replaced(plain)
+    if replaced:
+        why = "removed, with another meter in the place; tms polled add enters it all the same"
+        tell(f"{place}: left out {first_of(replaced)}: {why}")
+    gone = set(replaced)
+    entered = [one for one in plain if one.esn not in gone]
+    log_line(f"{server.import_polled(entered)} of {len(entered)} plain meters are new")
 
 
 async def _follow(calendar: Calendar, clock: str) -> None:

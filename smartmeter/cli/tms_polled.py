@@ -53,7 +53,8 @@ def remove(esns: tuple[str, ...], url: str, user: str) -> None:
 
     Their addresses and passwords are forgotten; what they told stays.
 
-    Take them out of the file of tms run --poll too: a start would enter them again.
+    Take them out of the file of tms run --poll too: a start would enter them again, but those
+    that another meter has replaced.
     """
     client = TmsClient(url, user)
 

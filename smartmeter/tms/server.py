@@ -185,6 +185,15 @@ class TmsServer:
         self.head_end.polled.load(self.utc_s)
         return new
 
+    def replaced(self, meters: list[PolledMeter]) -> list[str]:
+        """Name those of a list that were removed, and in whose place another meter is.
+
+        To enter them again ends that place, which is for a person to say, and no list of long ago.
+        """
+        sql = "SELECT old_esn FROM replacements WHERE old_esn NOT IN (SELECT esn FROM meters)"
+        gone = {row["old_esn"] for row in self.store.read(sql)}
+        return [one.esn for one in meters if one.esn in gone]
+
     async def enter_polled(self, text: str) -> tuple[int, int]:
         """Read a list of plain meters and enter them, both in a thread.
 

@@ -14,9 +14,11 @@ from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli import group
 from smartmeter.cli.state_folder import claim
+from smartmeter.tms.service import Service
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import Ring
 from tests.smartmeter.cli.served import running, smartmeter
+from tests.smartmeter.tms.running import running_tms
 
 
 def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -89,6 +91,30 @@ def test_a_relay_with_a_wrong_name_or_way_up_makes_nothing(tmp_path: Path) -> No
         done = CliRunner().invoke(group, ("relay", "run", "--data", str(folder), *words, *up))
         assert isinstance(done.exception, SettingsError), done.output
         assert not folder.exists()
+
+
+async def test_an_old_list_of_polled_meters_brings_none_back_that_was_removed_and_replaced(
+    tmp_path: Path,
+) -> None:
+    listed = "esn,address,user_id,password,model\n"
+    for number in (1, 2, 3):
+        listed += f"P{number},socket://127.0.0.1:{number},2,secret,kV\n"
+    (tmp_path / "plain.csv").write_text(listed)
+    async with running_tms(tmp_path / "data") as tms:
+        service = Service(tms)
+        await service.enter_polled(listed)
+        service.replace("P1", "P2", "ann")
+        for gone in ("P1", "P3"):
+            service.remove_polled(gone)
+    run = ("tms", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
+    with running(*run, "--web", "off", "--poll", str(tmp_path / "plain.csv")) as (told, _):
+        assert told["1"] == "of", "P3 is entered as anew"
+    async with running_tms(tmp_path / "data") as tms:
+        service = Service(tms)
+        assert [one["esn"] for one in service.polled()] == ["P2", "P3"]
+        assert [one["esn"] for one in service.meter("P2")["place"]] == ["P2", "P1"]
+        await service.enter_polled(listed)
+        assert service.meter("P1")["replaced_by"] == "", "a person may enter it all the same"
 
 
 def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
