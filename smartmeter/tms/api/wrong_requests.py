@@ -8,7 +8,7 @@ too large, 503 while the store takes or gives nothing, 500 for what nobody fores
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args, get_origin
 
 from fastapi import FastAPI, Request
@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match, Route
 
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.tms.store.queries import UnknownMeter
@@ -102,11 +102,21 @@ def add_nowhere(app: FastAPI) -> None:
     async def nowhere(scope: Any, receive: Any, send: Any) -> None:
         asked = {**scope, "root_path": scope["root_path"].removesuffix("/api")}
         status, text = 404, f"no {scope['path']!r:.80} here; see /openapi.json"
-        if any(route.matches(asked)[0] is Match.PARTIAL for route in routes):
+        headers = {}
+        partial = [route for route in routes if route.matches(asked)[0] is Match.PARTIAL]
+        if partial:
             status, text = 405, f"{scope['method']:.20} cannot be asked here; see /openapi.json"
-        await JSONResponse({"error": text}, status)(scope, receive, send)
+            headers["Allow"] = ", ".join(_methods(partial))
+        await JSONResponse({"error": text}, status, headers)(scope, receive, send)
 
     app.mount("/api", nowhere)
+
+
+def _methods(routes: Iterable[BaseRoute]) -> list[str]:
+    """Give what routes can be asked; HEAD goes wherever GET does."""
+    plain = (route for route in routes if isinstance(route, Route))
+    found = {method for route in plain for method in route.methods or ()}
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 class Unforeseen:

@@ -126,6 +126,20 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
     assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
 
 
+async def test_who_asks_by_a_method_that_a_path_has_not_is_told_which_it_has(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    for path, allowed in (
+        ("/api/meters", "GET, HEAD"),
+        ("/api/polled", "GET, HEAD, POST"),
+        ("/api/polled/P1", "DELETE"),
+    ):
+        answer = await client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 async def test_who_logs_in_at_another_tms_of_the_machine_stays_in_at_this_one(
     browser: tuple[httpx.AsyncClient, TmsServer, Site],
 ) -> None:
