@@ -29,7 +29,7 @@ TREE_SCRIPT = """
     const colour = node.sound ? colours[node.kind] : '#c62828';
     deepest = Math.max(deepest, depth);
     if (!node.children.length) leaves += 1;
-    return {...node, symbol: symbols[node.kind], label: depth ? {} : {width: 64},
+    return {...node, symbol: symbols[node.kind], label: depth ? {} : {width: 64, formatter: '{b}'},
       itemStyle: {color: colour, borderColor: colour},
       lineStyle: node.sound ? {} : {color: '#c62828', type: 'dashed'},
       children: node.children.map(below => paint(below, depth + 1))};
