@@ -4,6 +4,8 @@ import doctest
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -70,26 +72,45 @@ def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_pa
     assert "TDL and EDL" in trust and "is not" in trust
 
 
-@needs_browser
-def test_no_page_is_wider_than_a_small_screen(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "docs", str(tmp_path / "site")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+@contextmanager
+def _browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
     for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(flag)
-    pages = list((tmp_path / "site").rglob("*.html"))
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@needs_browser
+def test_no_page_is_wider_than_a_small_screen(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "docs", str(tmp_path / "site")]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    pages = list((tmp_path / "site").rglob("*.html"))
+    with _browser(tmp_path) as driver:
         size = {"width": 320, "height": 800, "deviceScaleFactor": 1, "mobile": True}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         wide = {}
         for page in pages:
             driver.get(page.as_uri())
             wide[page.name] = driver.execute_script("return document.documentElement.scrollWidth")
-    finally:
-        driver.quit()
     assert {page: width for page, width in wide.items() if width > 320} == {}
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_dark_where_the_system_asks_for_it(scheme: str, tmp_path: Path) -> None:
+    page, style = tmp_path / "page.html", ROOT / "docs" / "_static" / "smartmeter.css"
+    page.write_text(f'<link rel="stylesheet" href="{style.as_uri()}"><body>A word</body>')
+    with _browser(tmp_path) as driver:
+        wish = {"name": "prefers-color-scheme", "value": scheme}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [wish]})
+        driver.get(page.as_uri())
+        shown = driver.execute_script("return getComputedStyle(document.documentElement).filter")
+    assert shown.startswith("invert") is (scheme == "dark"), shown
 
 
 def test_the_text_comes_first_wherever_the_theme_has_one_column() -> None:
