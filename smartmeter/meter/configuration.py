@@ -122,15 +122,16 @@ def _check_display(number: int, table: Mapping[str, Any], context: Context) -> N
 def _check_octets(number: int, images: Mapping[int, bytes], context: Context) -> None:
     """Hold the octets that an actual table tells against the tables that must have room in them.
 
-    Who tells as many as the device has, has told enough: interval formats that ST-62 may
-    choose later need more.
+    Interval formats are chosen in ST-62.  Who tells as many octets as the device has, has told
+    enough: some formats need more.
     """
-    name, sized = SIZES.get(number, ("", ()))
+    actual = 61 if number == 62 else number
+    name, sized = SIZES.get(actual, ("", ()))
     if not name:
         return
     octets = sum(layout_for(n, context).size or 0 for n in sized if context.uses(n))
-    told = context.table(number)[name]
-    most = layout_for(number - 1, context).decode(images[number - 1])[name]
+    told = context.table(actual)[name]
+    most = layout_for(actual - 1, context).decode(images[actual - 1])[name]
     if octets > told and told < most:
         raise ConfigurationRefused(number, f"{name} {told}, the tables take {octets}")
 

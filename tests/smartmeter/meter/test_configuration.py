@@ -554,6 +554,21 @@ def test_the_octets_of_all_the_device_has_are_enough_for_a_wider_interval_format
     assert bench.snapshot()[61].MAX_INT_TIME_SET1 == 30
 
 
+def test_an_interval_format_for_which_fewer_octets_were_told_is_refused() -> None:
+    dims = {**TOU.tables[61], "LP_FMATS": _TWO_FORMATS}
+    images = factory_images(replace(TOU, tables={**TOU.tables, 61: dims}))
+    tables = Snapshot(images)
+    fewer = {"NBR_BLKS_SET1": tables[61].NBR_BLKS_SET1 - 1}
+    image = tables.layout(61).encode(tables[61] | fewer)
+    needed = layout_for(64, with_tables(images, {61: image})[1].context).size
+    image = tables.layout(61).encode(tables[61] | fewer | {"LP_MEMORY_LEN": needed})
+    told, _ = with_tables(images, {61: image})
+    wider = tables.layout(62).encode(tables[62] | {"INT_FMT_CDE1": 4})
+    with pytest.raises(ConfigurationRefused, match=f"ST-62.*LP_MEMORY_LEN {needed}, the tables"):
+        with_tables(told, {62: wider})
+    with_tables(told, {62: told[62]})
+
+
 _TWO_FORMATS = ("INV_UINT16_FLAG", "INV_UINT32_FLAG")
 
 
