@@ -59,14 +59,20 @@ class FleetUpgrades:
 
         ``after`` an ESN the next ones follow, whichever are begun meanwhile.
         """
-        where, values = ("AND esn=?", [esn]) if esn else ("", [])
-        newest = f"SELECT max(id) FROM jobs WHERE kind=? {where} GROUP BY esn"
-        rows = self._store.read(
-            f"SELECT jobs.*, meters.base FROM jobs JOIN meters USING (esn) WHERE id IN ({newest})"
-            " AND esn>? ORDER BY esn LIMIT ? OFFSET ?",
-            *(Kind.UPGRADE, *values, after, limit, offset),
+        where, values = f"kind='{Kind.UPGRADE}'", []
+        if esn:
+            where, values = f"{where} AND esn=?", [esn]
+        newest = (
+            f"SELECT max(id) FROM jobs WHERE {where} AND esn>?"
+            " GROUP BY esn ORDER BY esn LIMIT ? OFFSET ?"
         )
-        total = self._store.number(f"SELECT count(*) FROM ({newest})", Kind.UPGRADE, *values)
+        rows = self._store.read(
+            "SELECT jobs.*, meters.base FROM jobs JOIN meters USING (esn)"
+            f" WHERE id IN ({newest}) ORDER BY esn",
+            *(*values, after, limit, offset),
+        )
+        sql = f"SELECT count(DISTINCT esn) FROM jobs WHERE {where}"
+        total = self._store.number(sql, *values)
         return {"total": total, "upgrades": [self._upgrade(row) for row in rows]}
 
     def told(self, esn: str) -> dict[str, Any] | None:

@@ -60,8 +60,7 @@ def _routes(server: TmsServer) -> dict[str, list[str]]:
     """Give the relays of each meter that was traced, the one at the TMS first."""
     rows = server.store.read(
         "SELECT esn, result FROM jobs WHERE id IN"
-        " (SELECT max(id) FROM jobs WHERE kind=? AND state='done' GROUP BY esn)",
-        Kind.TRACE,
+        f" (SELECT max(id) FROM jobs WHERE kind='{Kind.TRACE}' AND state='done' GROUP BY esn)"
     )
     return {row["esn"]: row["result"].split(" > ")[1:-1][:MAX_RELAYS] for row in rows}
 

@@ -11,11 +11,14 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.ssi.factory import relative_title
 from smartmeter.tms.fleet_upgrades import MAX_LIST, FleetUpgrades
+from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store.job_rows import store_job
 from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.records import store_image
+from smartmeter.tms.topology import topology_of
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.web.meter_page import identity_lines
 from tests.smartmeter.tms.running import running_tms
@@ -69,6 +72,45 @@ async def test_a_list_of_upgrades_takes_one_commit(server: TmsServer) -> None:
     server.store.write_now = lambda change: commits.append(1) or write_now(change)  # type: ignore
     begun = FleetUpgrades(server).begin(esns, IMAGE, 0, "ann")
     assert (list(begun["jobs"]), len(commits)) == (esns, 1)
+
+
+async def test_pages_of_upgrades_and_ways_are_had_without_a_look_at_all_other_work(
+    server: TmsServer,
+) -> None:
+    """The loop waits for them, and with it every report that is to be acknowledged."""
+    esns = [f"SM{n:06}" for n in range(1, 6)]
+    shipped = [Shipped(esn, str(relative_title(esn)), bytes(16), "M") for esn in esns[1:]]
+    server.import_shipment(shipped)
+
+    def work(kind: str, count: int) -> None:
+        rows = [(esn, kind, "done", "ann", 1, f"{n}") for n in range(count) for esn in esns]
+        server.store.write_now(lambda c: [store_job(c, row) for row in rows])
+
+    for kind in (Kind.UPGRADE, Kind.TRACE, Kind.UPGRADE):
+        work(kind, 1)
+    steps: list[int] = []
+    server.store._reader.set_progress_handler(lambda: steps.append(1), 10)
+
+    def told() -> tuple[int, object]:
+        steps.clear()
+        upgrades, after, pages = FleetUpgrades(server), "", []
+        while page := upgrades.status(after=after, limit=2)["upgrades"]:
+            after = page[-1]["esn"]
+            pages.append([(one["esn"], one["job"]) for one in page])
+        topology_of(server)
+        return len(steps), pages
+
+    before, pages = told()
+    newest = list(zip(esns, range(11, 16), strict=True))
+    assert pages == [newest[:2], newest[2:4], newest[4:]]
+    assert upgrades_of(server, "SM000002") == [12]
+    work(Kind.EVENTS, 500)
+    after, again = told()
+    assert again == pages and after < 1.5 * before
+
+
+def upgrades_of(server: TmsServer, esn: str) -> list[int]:
+    return [one["job"] for one in FleetUpgrades(server).status(esn)["upgrades"]]
 
 
 async def test_an_upgrade_is_begun_once_and_shows_what_the_module_said(server: TmsServer) -> None:
