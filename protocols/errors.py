@@ -10,6 +10,7 @@
         NotAcknowledged        no acknowledgment after all repetitions
           PacketRefused        each of them was NAKed: the peer never had the message
         NotAnswered            acknowledged, but no answer came
+        Unanswered             one request brings no answer, and others do
         SessionEnded           the peer ended the session
           SessionOver          it answered so: what was asked was not carried out
         OutcomeUnknown         the line failed while a write was under way
@@ -60,6 +61,10 @@ class PacketRefused(NotAcknowledged):
 
 class NotAnswered(LinkError):
     """The request was acknowledged, and then no answer came."""
+
+
+class Unanswered(LinkError):
+    """A request brings no answer, and others do: only what was asked for cannot be had."""
 
 
 class SessionEnded(LinkError):

@@ -54,6 +54,10 @@ class NotReached(LinkError):
     """A request did not come to the meter, or was not looked at: nothing was done."""
 
 
+class NoAnswer(LinkError):
+    """A request was sent, and its answer did not come: not in time, or its connection ended."""
+
+
 class NetworkBusy(LinkError):
     """Somebody without the key says that the meter, or the way to it, is busy: a hint."""
 
@@ -90,7 +94,6 @@ class NetworkLine:
         self._title, self._connection = target.title, ApduConnection(target, tls, MAX_TABLE_OCTETS)
         self._answer_timeout_s, self._answer_port = answer_timeout_s, answer_port
         self._door: AnswerDoor | None = None
-        #: Whether an answer has come on this connection.
         self._has_answered = False
         self._key_id = max(keys, default=None)
         state = SecurityState(1 + secrets.randbelow(0x7FFF))
@@ -102,6 +105,11 @@ class NetworkLine:
     def is_secured(self) -> bool:
         """Tell whether there is a key."""
         return self._key_id is not None
+
+    @property
+    def has_answered(self) -> bool:
+        """Tell whether an answer has come on this connection."""
+        return self._has_answered
 
     @property
     def was_ended(self) -> bool:
@@ -161,7 +169,7 @@ class NetworkLine:
             try:
                 self._receive(deadline_s - time.monotonic())
             except LinkError as error:
-                raise LinkError(f"{error}{_refusals(refused)}") from error
+                raise NoAnswer(f"{error}{_refusals(refused)}") from error
             if are_reads and self.was_ended and not has_ended:
                 has_ended = True
                 deadline_s = min(deadline_s, time.monotonic() + OTHER_WAY_S)
@@ -173,7 +181,7 @@ class NetworkLine:
                     raise self._unreached(event.cause)
                 if isinstance(event, MessageRejected) and len(refused) < MAX_TOLD:
                     refused.add(event.told)
-        raise LinkError(f"{self.name}: no answer in time{_refusals(refused)}")
+        raise NoAnswer(f"{self.name}: no answer in time{_refusals(refused)}")
 
     def reached(self, response: Response) -> Response:
         """Give what the meter answers; LinkError for what the network does in its place."""
@@ -188,6 +196,8 @@ class NetworkLine:
         text = f"{self.name}: answered {cause}" + (f": {meaning}" if meaning else "")
         if cause == ResponseCode.bsy.name:
             return NetworkBusy(text)
+        if cause == ResponseCode.nett.name:
+            return NoAnswer(text)
         return (NotReached if cause in NOTHING_DONE else LinkError)(text)
 
     def _send(self) -> None:

@@ -32,20 +32,24 @@ from protocols.errors import (
     ProtocolError,
     RemoteProtocolError,
     ServiceRefused,
+    Unanswered,
 )
 from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import (
+    DefaultRead,
     FullRead,
     FullWrite,
     Identify,
+    IndexRead,
     Logoff,
     OffsetRead,
     OffsetWrite,
     Request,
     Response,
     Security,
+    Wait,
 )
-from protocols.transports.network_line import NetworkBusy, NetworkLine, NotReached
+from protocols.transports.network_line import NetworkBusy, NetworkLine, NoAnswer, NotReached
 
 ANSWER_TIMEOUT_S = 15.0
 #: A session ends after so long without a message.
@@ -58,6 +62,8 @@ PAST_THE_END = (ResponseCode.onp, ResponseCode.iar)
 INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 #: What may be asked again when a connection ended before the answer.
 _READS = (FullRead, OffsetRead)
+#: What changes nothing, so that where one is not answered others may be asked.
+_LOOKS = (*_READS, DefaultRead, IndexRead, Wait)
 _OK, _ISSS = Response(ResponseCode.ok), Response(ResponseCode.isss)
 _BUSY = (ResponseCode.bsy, ResponseCode.dnr)
 
@@ -237,12 +243,20 @@ class NetworkMeter:
         return decode_identification(check(Identify(), response).data)
 
     def run(self, script: Script[T]) -> T:
-        """Run a script, each request in a message of its own; LinkError ends it."""
+        """Run a script, each request in a message of its own; LinkError ends it.
+
+        The script is told where one is not answered, and may go on.
+        """
         try:
             step = next(script)
             while True:
                 assert isinstance(step, Request)
-                step = script.send(self.ask(step))
+                try:
+                    answer = self.ask(step)
+                except Unanswered as error:
+                    step = script.throw(error)
+                else:
+                    step = script.send(answer)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -250,11 +264,25 @@ class NetworkMeter:
     def ask(self, request: Request) -> Response:
         """Ask for one thing; give the answer, positive or negative.
 
-        A Security that is accepted goes with every message from then on.
+        A Security that is accepted goes with every message from then on.  Unanswered when only
+        what is asked, which changes nothing, brings no answer; LinkError when nothing does.
         """
         if isinstance(request, Security):
             return self._prove(request.password)
-        return self._line.reached(self._ask_patiently([request])[0])
+        was_there = self._line.has_answered
+        try:
+            return self._line.reached(self._ask_patiently([request])[0])
+        except NoAnswer as error:
+            if was_there and isinstance(request, _LOOKS) and self._is_there():
+                raise Unanswered(f"{error}; the meter answers others") from error
+            raise
+
+    def _is_there(self) -> bool:
+        """Tell whether the meter answers who it is."""
+        with suppress(ProtocolError):
+            self._line.reached(self._ask_patiently([Identify()])[0])
+            return True
+        return False
 
     def _prove(self, password: bytes) -> Response:
         if not self.is_secured:

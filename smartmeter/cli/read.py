@@ -10,7 +10,7 @@ import click
 
 from ansi_tables import Snapshot, definition, name_of
 from ansi_tables.meaning.notes import TOLD_BY
-from protocols.errors import RemoteProtocolError, ServiceRefused
+from protocols.errors import RemoteProtocolError, ServiceRefused, Unanswered
 from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
@@ -79,13 +79,13 @@ def command(
 
 
 class Found:
-    """What was read: images, refusals, answers that make no sense, and the tables asked for."""
+    """What was read: images, refusals, answers that are none, and the tables asked for."""
 
     def __init__(self, wanted: list[int], faults_end_it: bool) -> None:
         self.wanted, self.faults_end_it = wanted, faults_end_it
         self.snapshot = Snapshot({})
         self.refused: dict[int, ServiceRefused] = {}
-        self.faulty: dict[int, RemoteProtocolError] = {}
+        self.faulty: dict[int, RemoteProtocolError | Unanswered] = {}
 
     def as_json(self, number: int) -> dict[str, Any]:
         """Give one table as JSON shows it; never raises for what a meter may send."""
@@ -110,7 +110,7 @@ def read_tables(
     """Read tables, and those that they need to be understood; refusals are kept, not raised.
 
     With ``only_listed``, tables that ST-00 does not list are left out, but for ALWAYS.  An
-    answer that makes no sense is raised, or else kept too: the others are read all the same.
+    answer that makes no sense, or does not come, is raised, or else kept too: the others are read.
     """
     found = Found(wanted, faults_end_it)
     _fetch(meter, found, 0, progress)
@@ -148,7 +148,7 @@ def _fetch(
             click.echo(f"{name_of(number)} {fault}", err=True)
     except ServiceRefused as error:
         found.refused[number] = error
-    except RemoteProtocolError as error:
+    except (RemoteProtocolError, Unanswered) as error:
         if found.faults_end_it:
             raise
         found.faulty[number] = error

@@ -20,7 +20,7 @@ from protocols.c1218.scripts import LogonSettings, read_part, read_table
 from protocols.c1218.steps import ClientLimits, Script
 from protocols.c1218.transfer import SESSION_LOST, check, read_block
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
-from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
+from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded, Unanswered
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -181,8 +181,8 @@ class Cloning:
         """Learn which services the meter lacks: a Wait of the default, and single octets read."""
         trials: tuple[Request, ...] = (Wait(6), OffsetRead(0, 0, 1), IndexRead(0, (0,), 1))
         for request in trials:
-            response = yield request
-            if response.code == ResponseCode.sns:
+            response = yield from _tried(request)
+            if response is not None and response.code == ResponseCode.sns:
                 self._refuses(type(request))
 
     def _read_first(self, limits: ClientLimits) -> Script[None]:
@@ -224,7 +224,7 @@ class Cloning:
             if error.code in self.lost:
                 raise SessionEnded(str(error)) from error
             self.refused[number] = _named(error.code)
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, Unanswered) as error:
             if number == 0:
                 raise
             self.skipped.add(number)
@@ -265,7 +265,7 @@ class Cloning:
         except ServiceRefused as error:
             if error.code in self.lost:
                 raise SessionEnded(str(error)) from error
-        except RemoteProtocolError:
+        except (RemoteProtocolError, Unanswered):
             return  # they stay as they were read
 
     def _read_part(self, part: Part, limits: ClientLimits) -> Script[bytes]:
@@ -278,16 +278,18 @@ class Cloning:
         fmt = DeviceFormat.from_table0(self.tables[0])
         absent = [n for n in range(8 * fmt.dim_std_tbls_used) if n not in fmt.std_tbls_used]
         if absent:
-            response = yield OffsetRead(absent[-1], 0, 1)
-            if not response.ok and response.code != ResponseCode.sns:
+            response = yield from _tried(OffsetRead(absent[-1], 0, 1))
+            if response is not None and not response.ok and response.code != ResponseCode.sns:
                 self.unlisted = _code(response)
 
     def _read_at_the_end(self) -> Script[None]:
         """Learn what a read that crosses a table's end gives, and a read of nothing."""
         if "OffsetRead" in self.link.refusals:
             return
-        crossing = yield OffsetRead(0, len(self.tables[0]) - 1, 2)
-        nothing = yield OffsetRead(0, 0, 0)
+        crossing = yield from _tried(OffsetRead(0, len(self.tables[0]) - 1, 2))
+        nothing = yield from _tried(OffsetRead(0, 0, 0))
+        if crossing is None or nothing is None:
+            return
         zero_count = self.link.zero_count if nothing.ok else _code(nothing)
         self.link = replace(self.link, past_end=crossing.ok, zero_count=zero_count)
 
@@ -299,7 +301,7 @@ class Cloning:
             if error.code == ResponseCode.sns:
                 self._refuses(DefaultRead)
             return
-        except RemoteProtocolError:
+        except (RemoteProtocolError, Unanswered):
             return  # which table it was cannot be told
         alike = {
             number: sum(map(eq, octets, image))
@@ -329,6 +331,14 @@ class NetworkCloning(Cloning):
 
     def _open(self) -> Script[None]:
         check(Identify(), (yield Identify()))
+
+
+def _tried(request: Request) -> Script[Response | None]:
+    """Ask for what a meter may lack; None where it gives no answer to that."""
+    try:
+        return (yield request)
+    except Unanswered:
+        return None
 
 
 def _granted_bauds() -> Script[tuple[int, ...]]:

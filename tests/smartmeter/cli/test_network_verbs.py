@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path as FilePath
+from typing import cast
 
 import pytest
 
@@ -17,32 +18,64 @@ from protocols.c1222.server import Refused
 from protocols.psem.codes import ResponseCode
 from protocols.transports import network_meter
 from smartmeter.cli.network_diagnosis import talk_over_network
+from smartmeter.comms.paths import Path
 from smartmeter.gateway.finding import Finding
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
-from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, items
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, items
 from tests.protocols.transports.test_network_meter import InSession, answering_once, device
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.cli.test_diagnosis import line_to
+from tests.smartmeter.comms.test_listener import Served
 from tests.smartmeter.meter.sessions import clone, original
 from tests.smartmeter.meter.test_twin import twin
 
 KEYS = {"SMARTMETER_C1222_KEYS": f"{KEY_ID}={KEY.hex()}"}
 
 
+class Silent(Tables):
+    """A device that gives no answer to who reads ST-03, nor to what comes after ``most`` reads."""
+
+    def __init__(self, most: int = 1000) -> None:
+        super().__init__()
+        self.most, self.reads = most, 0
+        self.is_silent = False
+
+    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+        self.reads += 1
+        self.is_silent = table == 3 or self.reads > self.most
+        return super().read(table, rights, now_us)
+
+
+def fall_silent(served: Served, tables: Silent, hangs_up: bool) -> None:
+    """Have a device send nothing while it is silent, or end the connection in place of it."""
+
+    def received() -> None:
+        for path, octets in served.talk.server.outgoing():
+            if not tables.is_silent:
+                cast(Path, path).send(octets)
+            elif hangs_up:
+                cast(Path, path).close()
+        tables.is_silent = tables.reads > tables.most
+
+    served.received = received  # type: ignore[method-assign]
+
+
 @contextmanager
-def a_meter() -> Iterator[str]:
+def a_meter(tables: Tables | None = None, hangs_up: bool = False) -> Iterator[str]:
     """Serve the tables of a whole meter on the network; gives its name."""
     meter = original()
     listed = Snapshot({0: meter.table(0, 0)})[0].STD_TBLS_USED
-    with device(NodeSettings()) as (name, served):
+    with device(NodeSettings(), tables) as (name, served):
         tables = served.talk.tables
+        if isinstance(tables, Silent):
+            fall_silent(served, tables, hangs_up)
         tables.images = {n: meter.table(n, 0) for n in sorted(listed) if n not in (7, 42)}
         yield name
 
 
 def test_a_meter_is_cloned_over_the_network_and_its_twin_has_the_same_tables(
-    tmp_path: Path,
+    tmp_path: FilePath,
 ) -> None:
     file = tmp_path / "meter.json"
     with a_meter() as name:
@@ -75,6 +108,32 @@ def test_the_logon_at_a_meter_that_serves_nothing_outside_sessions_bears_the_use
         assert done.returncode == 0 and "MANUFACTURER" in done.stdout, done.stderr
         done = smartmeter("read", name, "1", "--user", "GUEST", **KEYS)
         assert done.returncode == 1 and "isc" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_table_that_is_not_answered_is_told_and_the_others_are_read_and_cloned(
+    hangs_up: bool, tmp_path: FilePath
+) -> None:
+    with a_meter(Silent(), hangs_up) as name:
+        more = ("--answer-timeout", "2")
+        done = smartmeter("read", name, "1", "3", "5", "--json", *more, **KEYS)
+        assert done.returncode == 1, done.stderr
+        shown = json.loads(done.stdout)
+        assert "fields" in shown["1"] and "fields" in shown["5"], shown
+        assert shown["3"]["error"]["code"] == "Unanswered", shown
+        assert "the meter answers others" in shown["3"]["error"]["text"]
+        file = tmp_path / "meter.json"
+        done = smartmeter("clone", name, str(file), *more, **KEYS)
+        assert done.returncode == 1 and "ST-03 left out" in done.stderr, done.stderr
+        part = json.loads(file.with_name("meter.json.part").read_text())
+        assert part["missing"] == [3] and "line lost" not in done.stderr
+
+
+def test_a_meter_that_answers_nothing_any_more_ends_a_read() -> None:
+    with a_meter(Silent(2)) as name:
+        done = smartmeter("read", name, "1", "5", "6", "--answer-timeout", "1", **KEYS)
+        assert done.returncode == 1 and not done.stdout, done.stdout
+        assert "answers others" not in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 def found(name: str) -> dict[str, Finding]:
