@@ -29,11 +29,15 @@ _SECTION, _INTERFACE, _ENHANCED, _SIMPLE = 0x0A0D0D0A, 1, 6, 3
 #: What the enhanced one has replaced; older recorders wrote it.
 _OLD_PACKET = 2
 _BYTE_ORDER = 0x1A2B3C4D
+#: Order of octets, ticks a microsecond, and octets before each packet, of pcap's forms; the last
+#: ("modified") has the interface and the kind of packet there, too.
 _PCAP_MAGIC = {
-    b"\xa1\xb2\xc3\xd4": (">", 1),
-    b"\xd4\xc3\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xc3\xd4": (">", 1, 16),
+    b"\xd4\xc3\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1000, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1, 24),
+    b"\x34\xcd\xb2\xa1": ("<", 1, 24),
 }
 _COMMENT, _IF_TSRESOL, _IF_TSOFFSET, _EPB_FLAGS = 1, 9, 14, 2
 INBOUND, OUTBOUND = 1, 2
@@ -119,16 +123,16 @@ def _unpacked(data: bytes) -> tuple[bytes, bool]:
 
 
 def _read_pcap(data: bytes) -> Iterator[Captured]:
-    order, divisor = _PCAP_MAGIC[data[:4]]
+    order, divisor, head = _PCAP_MAGIC[data[:4]]
     if len(data) < 24:
         raise PortError("capture: cut short in its header")
     link_type = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
     at = 24
     while at < len(data):
-        if at + 16 > len(data):
+        if at + head > len(data):
             raise PortError(f"capture: cut short at octet {at}")
         seconds, fraction, size, sent = struct.unpack_from(order + "IIII", data, at)
-        at += 16
+        at += head
         if size > MAX_PACKET_OCTETS or at + size > len(data):
             raise PortError(f"capture: a packet of {size} octets at octet {at} does not fit")
         utc_us, octets = seconds * 1_000_000 + fraction // divisor, data[at : at + size]

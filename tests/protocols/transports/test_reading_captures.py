@@ -449,6 +449,18 @@ def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) ->
     assert "ESP, encrypted" in told(tmp_path, pcap([WHOLE, ipv4(bytes(24), 50)]))[2]
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_form_with_the_interface_before_each_packet_is_read(order: str) -> None:
+    octets = struct.pack(order + "IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65_535, 101)
+    for packet in (WHOLE, WHOLE):
+        head = struct.pack(order + "IIIIIHBx", 7, 8, len(packet), len(packet) + 3, 1, 8, 4)
+        octets += head + packet
+    found = list(read_capture(octets))
+    assert [(one.octets, one.utc_us, one.cut) for one in found] == [(WHOLE, 7_000_008, 3)] * 2
+    with pytest.raises(PortError, match="cut short"):
+        list(read_capture(octets + bytes(20)))
+
+
 def test_a_datagram_is_whole_where_only_what_is_behind_it_was_cut(tmp_path: Path) -> None:
     status, frames, words = told(tmp_path, pcap([WHOLE + bytes(40)], cut=len(WHOLE) + 20))
     assert (status, frames[0]["ok"], words) == (0, True, "")
