@@ -7,6 +7,7 @@ One object a key keeps the key schedule and the two masks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from hmac import compare_digest
 
@@ -124,12 +125,17 @@ class EaxPrime:
 
 
 def canonified_cleartext(
-    apdu: Apdu, key_id: int, iv: bytes, base: tuple[int, ...] = BASE_ARCS
+    apdu: Apdu,
+    key_id: int,
+    iv: bytes,
+    base: tuple[int, ...] = BASE_ARCS,
+    titles_as_sent: bool = False,
 ) -> bytes:
     """Give the authenticated text N of an APDU that was received.
 
     Titles are made absolute (relative ones below ``base``), the calling one
-    moves behind the user information's header, all else is as it was sent.
+    moves behind the user information's header, all else is as it was sent;
+    with ``titles_as_sent`` titles that came absolute are, too.
     """
     called, calling, as_sent = apdu.called, apdu.calling, apdu.elements.get
     to = by = b""
@@ -139,6 +145,9 @@ def canonified_cleartext(
         by = calling.calling_elements[1]
         if base != BASE_ARCS:
             by = tlv(CALLING, calling.universal(base))
+    if titles_as_sent:
+        to = to if called is None or called.relative else apdu.elements[CALLED]
+        by = by if calling is None or calling.relative else apdu.elements[CALLING]
     information = apdu.elements[0xBE]
     return b"".join(
         (
@@ -183,16 +192,23 @@ def open_secured(
 ) -> bytes:
     """Do what ``open_apdu`` does, of an APDU that is secured, under a key that was found.
 
-    Where an element has a longer length than it needs, its MAC may cover the length as it was
-    sent (C12Adapter) or in its shortest form (Wireshark); both are taken.
+    Where an element, or a title in one, has a longer length than it needs, its MAC may cover the
+    length as it was sent (C12Adapter) or in its shortest form (Wireshark); both are taken.
     """
     try:
         return _opened(apdu, cipher, key_id, iv, base)
     except ApduRejected as error:
-        shortest = {tag: _shortest(element) for tag, element in apdu.elements.items()}
-        if error.reason != "mac-mismatch" or shortest == apdu.elements:
+        if error.reason != "mac-mismatch":
             raise
-        return _opened(replace(apdu, elements=shortest), cipher, key_id, iv, base)
+        mismatch = error
+    shortest = {tag: _shortest(element) for tag, element in apdu.elements.items()}
+    if shortest != apdu.elements:
+        with suppress(ApduRejected):
+            return _opened(replace(apdu, elements=shortest), cipher, key_id, iv, base)
+    covered = (canonified_cleartext(apdu, key_id, iv, base, each) for each in (False, True))
+    if len(set(covered)) > 1:
+        return _opened(apdu, cipher, key_id, iv, base, titles_as_sent=True)
+    raise mismatch
 
 
 def _shortest(element: bytes) -> bytes:
@@ -201,14 +217,19 @@ def _shortest(element: bytes) -> bytes:
 
 
 def _opened(
-    apdu: Apdu, cipher: EaxPrime | None, key_id: int, iv: bytes, base: tuple[int, ...]
+    apdu: Apdu,
+    cipher: EaxPrime | None,
+    key_id: int,
+    iv: bytes,
+    base: tuple[int, ...],
+    titles_as_sent: bool = False,
 ) -> bytes:
     information = apdu.user_information
     if cipher is None:
         raise ApduRejected("unknown-key-id", str(key_id))
     if len(information) < 1 + MAC_OCTETS:
         raise ApduRejected("mac-missing")
-    header = canonified_cleartext(apdu, key_id, iv, base)
+    header = canonified_cleartext(apdu, key_id, iv, base, titles_as_sent)
     text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
     if information[0] >> 2 & 3 == CIPHERTEXT:
         return cipher.open(header, text, mac)

@@ -118,6 +118,32 @@ def test_check_23_a_mac_may_cover_a_longer_length_in_both_ways_that_others_do(co
     assert [items(told) for told in Talk().offer(spoilt)] == [[b"\x0b"]]
 
 
+@pytest.mark.parametrize("covered", ["as they were sent", "in their shortest form"])
+@pytest.mark.parametrize("longer", ["element", "title"])
+def test_check_23_a_mac_may_cover_a_longer_length_of_absolute_titles_in_both_ways(
+    covered: str, longer: str
+) -> None:
+    apdu = decode_apdu(request([READ_1], 9, lock()))
+    elements = dict(apdu.elements)
+    for tag, title in ((0xA2, METER), (0xA6, HOST)):
+        element = tlv(tag, title.universal())
+        if longer == "element":
+            elements[tag] = element[:1] + b"\x81" + element[1:]
+        else:
+            elements[tag] = tlv(tag, b"\x06\x81" + title.universal()[1:])
+    if covered == "as they were sent":
+        text = decode_apdu(tlv(0x60, b"".join(elements.values())))
+        header = canonified_cleartext(text, KEY_ID, lock().iv, titles_as_sent=True)
+        assert elements[0xA2] + elements[0xA8] in header and elements[0xA6] in header
+        cipher, mac = EaxPrime(KEY).seal(header, open_apdu(apdu, Ring().ciphers.get))
+        elements[0xBE] = elements[0xBE][: -len(cipher + mac)] + cipher + mac
+    octets = tlv(0x60, b"".join(elements.values()))
+    [answer] = Talk().offer(octets)
+    assert items(answer)[0][0] == 0
+    spoilt = octets[:-1] + bytes([octets[-1] ^ 1])
+    assert [items(told) for told in Talk().offer(spoilt)] == [[b"\x0b"]]
+
+
 def test_a_secured_request_of_a_node_without_a_title_is_answered_to_none() -> None:
     talk = Talk(STRICT)
     octets = build_apdu(Envelope(9, METER, None), [READ_1], lock())
