@@ -109,10 +109,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(octets)
 
 
+def control_place(address: str) -> tuple[str, int]:
+    """Read where ``--control`` listens; SettingsError when it is no HOST:PORT."""
+    return host_port("--control", address, "127.0.0.1:8090")
+
+
 @contextlib.asynccontextmanager
 async def controlled(control: Controllable, address: str) -> AsyncIterator[str]:
     """Serve the control interface while the body runs; gives its URL."""
-    host, port = host_port("--control", address, "127.0.0.1:8090")
+    host, port = control_place(address)
     with told_as(SettingsError, f"--control {address}", "choose a port that is free"):
         server = _Server(host, port)
     server.control, server.loop = control, asyncio.get_running_loop()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from smartmeter.tms.template import Template
 
 MAX_COUNT = 10_000
+LISTEN_EXAMPLE = "127.0.0.1:1153"
 #: When nobody has answered by then, it is said.
 PATIENCE_S = 5.0
 #: Meters that are named for one cause.
@@ -112,6 +113,7 @@ def serve(
     reports; what they send is in docs/reports.rst.
     """
     from smartmeter.base.title import node_title
+    from smartmeter.cli.control_http import control_place
     from smartmeter.comms.bearer import BearerSettings
     from smartmeter.meter.profiles import profile_named
     from smartmeter.simulation.plain_meter import Registering
@@ -134,15 +136,20 @@ def serve(
         profile,
         _template(template),
     )
-    shipped = _keys(Path(keys), count, settings)
-    shared_calendar(clock, wall_utc_us(), monotonic_us())  # a wrong --clock is said at once
 
     def new_calendar() -> Calendar:
         return shared_calendar(clock, wall_utc_us(), monotonic_us())
 
+    # What is wrong of these is said before a key file is made.
+    new_calendar()
+    if listen is not None:
+        listening_place("--listen", listen, LISTEN_EXAMPLE)
+    if control is not None:
+        control_place(control)
+    context = server_tls(files) if files.certificate is not None else None
+    shipped = _keys(Path(keys), count, settings)
     memories = _memories(Path(state)) if state is not None else None
     fleet = ServedFleet(shipped, settings, new_calendar, memories)
-    context = server_tls(files) if files.certificate is not None else None
     asyncio.run(_run(fleet, settings, listen, control, context))
 
 
@@ -219,7 +226,7 @@ async def _run(
     told = [f"ready {settings.connect.address} {len(fleet.members)} meters"]
     async with AsyncExitStack() as stack:
         if listen is not None:
-            host, port = listening_place("--listen", listen, "127.0.0.1:1153")
+            host, port = listening_place("--listen", listen, LISTEN_EXAMPLE)
             await fleet.listen(host, port, context)
             real_host, real_port = fleet.listener.tcp_address
             told.append(f"listen {'tls' if context else 'tcp'}:{shown(real_host, real_port)}")

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
-from smartmeter.cli import fleet_serve
+from smartmeter.base.errors import SettingsError
+from smartmeter.cli import fleet_serve, group
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.fleet_keys import made_keys
@@ -45,6 +47,16 @@ async def test_a_meter_without_a_clock_is_named_once_with_the_cause(
     waiting, at_work = (member.device.standing() for member in fleet.members)
     assert waiting["error"] == 30 and "table 52" in str(waiting["why"])
     assert at_work["error"] in (0, 31), "it only lacks a head-end"
+
+
+@pytest.mark.parametrize("option", ["--control", "--listen", "--clock"])
+def test_what_is_written_wrong_is_said_before_a_key_file_is_made(
+    option: str, tmp_path: Path
+) -> None:
+    where = ["--connect", "127.0.0.1:9", "--keys", str(tmp_path / "keys.csv"), option, "nowhere"]
+    done = CliRunner().invoke(group, ["fleet", "serve", *where])
+    assert isinstance(done.exception, SettingsError) and option in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_no_half_of_a_key_file(tmp_path: Path) -> None:
