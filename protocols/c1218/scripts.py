@@ -86,11 +86,15 @@ class LogonSettings:
 
 @dataclass(frozen=True)
 class Opened:
-    """How a session was opened; None for a proof that was not tried.  A call alone has keys."""
+    """How a session was opened; None for a proof that was not tried.  A call alone has keys.
+
+    ``key_unused``: there is a key, and the device asks for none.
+    """
 
     identification: bytes
     password_accepted: bool | None
     key_accepted: bool | None = None
+    key_unused: bool = False
 
 
 def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Script[Opened]:

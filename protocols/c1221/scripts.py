@@ -66,7 +66,8 @@ def open_call(
         proved = yield from authenticate(*key, device)
     if settings.password is not None:
         accepted = yield from prove(settings.password, Padding.AUTO, quirks)
-    return Opened(identification, accepted, proved)
+    key_unused = key is not None and proved is None
+    return Opened(identification, accepted, proved, key_unused)
 
 
 def authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool | None]:

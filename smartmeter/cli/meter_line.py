@@ -236,9 +236,14 @@ def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> N
 
 
 def warn_of_password(meter: RemoteMeter) -> None:
-    """Say so when the meter has refused the password at its port, or the key in a call."""
+    """Say so when the meter has refused the password at its port, or the key in a call.
+
+    And when it has no use for the key.
+    """
     opened = meter.opened if isinstance(meter, MeterPort) else None
     if opened is not None and opened.password_accepted is False:
         click.echo(PASSWORD_REFUSED, err=True)
     if opened is not None and opened.key_accepted is False:
         click.echo("the meter refused the key; going on without what it opens", err=True)
+    if opened is not None and opened.key_unused:
+        click.echo("the meter asks for no key; going on without what it would open", err=True)

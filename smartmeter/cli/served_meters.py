@@ -11,7 +11,8 @@ from protocols.machine import Machine
 from protocols.transports.capture import line_notes
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.nvram import MemoryNvram, Nvram
-from smartmeter.cli.logon import call_key, environment_password
+from smartmeter.cli.log_line import log_line
+from smartmeter.cli.logon import CALL_KEY_VARIABLE, call_key, environment_password
 from smartmeter.cli.state_folder import claim
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
@@ -81,8 +82,12 @@ def on_telephone(served: Served, identity: int) -> Served:
     from smartmeter.simulation.telephone_meter import TelephoneMeter
 
     assert isinstance(served.machine, Meter)
-
     key, now_us = call_key(), monotonic_us()
+    if key is not None and key[0] >= (known := len(served.machine.access.rules.passwords)):
+        log_line(
+            f"{CALL_KEY_VARIABLE}: key {key[0]} opens nothing; the meter knows 0 to {known - 1}",
+            err=True,
+        )
     keys = dict([key]) if key is not None else None
     machine = TelephoneMeter(
         served.machine, lambda: os.urandom(8), identity, now_us, keys, line_notes()

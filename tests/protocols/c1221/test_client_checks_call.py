@@ -68,7 +68,8 @@ def test_authenticate_is_sent_only_when_announced_and_is_des_of_the_ticket() -> 
     sent = next(said for said in call.said if b"\x53\x09" in said)
     assert sent[sent.index(b"\x53") :][:11] == b"\x53\x09\x00" + bytes.fromhex("492b274f0ab4dbce")
     bare = Call(ModelDevice())
-    assert bare.run(with_key(bare)).key_accepted is None
+    without = bare.run(with_key(bare))
+    assert without.key_accepted is None and without.key_unused and not opened.key_unused
     assert 0x53 not in requests(bare)
 
 

@@ -11,8 +11,10 @@ from protocols.psem.identification import parse_identification
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.cli.logon import CALL_KEY_VARIABLE
+from smartmeter.cli.served_meters import Served, on_telephone
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.simulation.telephone_meter import KeyedPort
 from tests.protocols.c1221.call import CallBench
 from tests.protocols.modem.pty_modem import PtyModem
@@ -22,10 +24,13 @@ NUMBER, KEY = "5551234", bytes.fromhex("0011223344556677")
 SETTINGS = MeterSettings(serial="SM000001")
 
 
-def device() -> KeyedPort:
+def a_meter() -> Meter:
     now_us = monotonic_us()
-    meter = Meter(SETTINGS, MemoryNvram(), Calendar(wall_utc_us(), 1, now_us), now_us)
-    return KeyedPort(meter, {1: KEY})
+    return Meter(SETTINGS, MemoryNvram(), Calendar(wall_utc_us(), 1, now_us), now_us)
+
+
+def device() -> KeyedPort:
+    return KeyedPort(a_meter(), {1: KEY})
 
 
 @pytest.fixture
@@ -62,6 +67,25 @@ def test_a_key_that_the_meter_refuses_is_told(
     done = smartmeter("read", f"modem:{NUMBER}/7@{modem.name}", "1", "--json")
     assert done.returncode == 0 and b"SM000001".hex() in done.stdout
     assert "refused the key" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_key_that_nobody_asks_for_is_told(
+    modem: PtyModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CALL_KEY_VARIABLE, f"1={KEY.hex()}")
+    bare = OpticalPort(a_meter())
+    modem.numbers[NUMBER] = lambda: CallServer(bare, CallOptions(lambda: bytes(8), 7))
+    done = smartmeter("read", f"modem:{NUMBER}/7@{modem.name}", "1", "--json")
+    assert done.returncode == 0 and "asks for no key" in done.stderr, done.stderr
+
+
+def test_a_key_whose_number_opens_nothing_at_a_simulated_meter_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, told in ((1, ""), (2, "key 2 opens nothing; the meter knows 0 to 1\n")):
+        monkeypatch.setenv(CALL_KEY_VARIABLE, f"{number}={KEY.hex()}")
+        on_telephone(Served(a_meter(), ""), 7)
+        assert capsys.readouterr().err.endswith(told), number
 
 
 def test_doctor_visits_a_meter_in_a_call_and_says_why_nobody_may_answer(modem: PtyModem) -> None:
