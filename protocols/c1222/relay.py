@@ -114,9 +114,9 @@ class Relay:
 
     def note_relay(self, event: RequestArrived) -> None:
         """Note where a relay may be: one whose way up is new asks who is here (``ask_above``)."""
-        named = event.called is None and event.calling is not None
+        named = event.calling if event.called is None else None
         if named and event.path != self.upstream and event.services[0][0] == IDENTIFY:
-            self._ways.relay_came(event.path)
+            self._ways.relay_came(event.path, named)
 
     def relay_in_turn(self) -> Hashable | None:
         """Give the path to a relay below that may know a node, each time another; None: none."""
@@ -240,6 +240,7 @@ class Relay:
     def _look_below(self, message: Message, now_us: int) -> None:
         """Ask the relays below, one after the other, for a node that must be somewhere.
 
+        A relay's own title, which is on no list, leads to itself.
         The way to a node of datagrams went with a connection, or with the memory of a start, of
         which it did not notice; the relay that it speaks to knows it.  A relay that is asked, and
         takes us for its way up by another path, brings the request back: that ends here.
@@ -251,7 +252,10 @@ class Relay:
         has_come_back = self._ways.is_relay(came) and self._due.is_looked_for(
             _key_of(apdu), came, apdu
         )
-        relays = self._ways.relays(came) if may_be_below and not has_come_back else ()
+        named = None if is_registered else self._ways.relay_named(apdu.called)
+        relays = self._ways.relays(came) if may_be_below else ()
+        relays = (named,) if named not in (None, came) else relays
+        relays = () if has_come_back else relays
         if relays:
             self._forward_by(relays[0], message, now_us, relays[1:])
         else:

@@ -60,7 +60,7 @@ class Ways:
         self._heard = RouteTable(max_routes, keep_us)
         self._above = RouteTable(MAX_ABOVE, keep_us)
         #: Paths by which relays have asked who we are, the latest at the end.
-        self._relays: OrderedDict[Hashable, None] = OrderedDict()
+        self._relays: OrderedDict[Hashable, ApTitle] = OrderedDict()
 
     def known(self, title: ApTitle, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""
@@ -87,9 +87,9 @@ class Ways:
         known = {*self.routes.paths().values(), *self._heard.paths().values()}
         return known - {self._upstream}
 
-    def relay_came(self, path: Hashable) -> None:
+    def relay_came(self, path: Hashable, title: ApTitle) -> None:
         """Whoever is at a path has asked who is above, as a relay does when its way up is new."""
-        self._relays[path] = None
+        self._relays[path] = title
         self._relays.move_to_end(path)
         if len(self._relays) > MAX_RELAYS:
             self._relays.popitem(last=False)
@@ -98,6 +98,16 @@ class Ways:
         """Give the paths to relays that may know a node, the latest first, but where it came."""
         found = [path for path in reversed(self._relays) if path != came]
         return tuple(found[:MAX_ASKED])
+
+    def relay_named(self, title: ApTitle) -> Hashable | None:
+        """Give the path to the relay that came last under a title; None: none has.
+
+        Anybody may name himself so: it is for titles that are nobody else's.
+        """
+        named = (
+            path for path, own in reversed(self._relays.items()) if own.absolute == title.absolute
+        )
+        return next(named, None)
 
     def is_relay(self, path: Hashable) -> bool:
         """Tell whether a relay is at a path."""

@@ -10,7 +10,7 @@ from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, ResponseArrived, TransactionFailed
 from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.relay import Relay
-from protocols.c1222.services import encode_service
+from protocols.c1222.services import Resolve, encode_service
 from protocols.psem.services import Identify
 from tests.protocols.c1222.chain import FIRST, MASTER, SECOND, Chain
 from tests.protocols.c1222.conversation import (
@@ -244,3 +244,34 @@ def test_all_relays_are_asked_once_in_whichever_order_they_answer_beside_one_tha
         assert [items(octets) for octets in told] == [[b"\x0c"]]
         assert sorted(asked) == ["other", "second", "third"]
     assert len(set(asked)) == len(asked)
+
+
+def test_a_relay_is_reached_from_above_by_the_title_that_it_came_under() -> None:
+    net = Anew()
+    for name, title in (("second", SECOND), ("other", OTHER)):
+        assert net.ask(encode_service(Identify()), called=title)[0][0] == 0, name
+        net.connects_anew(name)
+        assert net.ask(encode_service(Identify()), called=title)[0][0] == 0, name
+    assert net.ask(encode_service(Resolve(FIRST)), called=MASTER) == [b"\x0c"]
+    net.master.path_failed("other")
+    net.host.request([READ_1], OTHER, "master", net.now_us)
+    net.settle()
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses == (b"\x0c",)
+
+
+def test_a_title_that_is_registered_does_not_lead_to_a_relay_that_only_says_it_has_it() -> None:
+    net = Anew()
+    claim = request([encode_service(Identify())], 9, called=None, calling=METER)
+    net.master.receive("a stranger", claim, net.now_us)
+    net.master.outgoing()
+    assert net.ask(READ_1, key_id=KEY_ID)[0][0] == 0
+    # Nor does what such a one brings back by another path go round.
+    claim = request([encode_service(Identify())], 10, called=None, calling=ApTitle.parse(".9.9"))
+    net.master.receive("a stranger", claim, net.now_us)
+    net.master.outgoing()
+    asked = request([READ_1], 78, called=ApTitle.parse(".9.9"), calling=HOST)
+    net.master.receive("host", asked, net.now_us)
+    assert net.master.outgoing() == [("a stranger", asked)]
+    net.master.receive("second", asked, net.now_us)
+    assert [path for path, _ in net.master.outgoing()] == ["second"]
