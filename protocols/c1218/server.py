@@ -25,7 +25,7 @@ from protocols.datalink.link import (
 from protocols.errors import LocalProtocolError
 from protocols.machine import US_PER_S, Event, SetBaud, earliest
 from protocols.psem.codec import (
-    MAX_TABLE_OCTETS,
+    MAX_BLOCK_OCTETS,
     ChecksumMismatch,
     MalformedRequest,
     block,
@@ -283,7 +283,7 @@ class Server:
                 data = self._device.read(self._indexed.default_table(), now_us)
             case FullRead(table):
                 data = self._device.read(table, now_us)
-        if len(data) > MAX_TABLE_OCTETS:
+        if len(data) > MAX_BLOCK_OCTETS:
             raise Refused(ResponseCode.onp)
         return data
 

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
 from protocols.datalink.packet import room_in
-from protocols.psem.codec import MAX_TABLE_OCTETS
+from protocols.psem.codec import MAX_BLOCK_OCTETS
 from protocols.psem.services import Request, Response
 from protocols.quirks import Quirks
 
@@ -52,12 +52,12 @@ class ClientLimits:
     @property
     def max_read(self) -> int:
         """Give the table octets that fit one Read answer: beside code, count and checksum."""
-        return min(self._message_octets - 4, MAX_TABLE_OCTETS)
+        return min(self._message_octets - 4, MAX_BLOCK_OCTETS)
 
     @property
     def max_write(self) -> int:
         """Give the table octets that fit one full Write: beside code, table, count and checksum."""
-        return min(self._message_octets - 6, MAX_TABLE_OCTETS)
+        return min(self._message_octets - 6, MAX_BLOCK_OCTETS)
 
     @property
     def _message_octets(self) -> int:

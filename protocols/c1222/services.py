@@ -14,7 +14,7 @@ from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.registration import REGISTER, Register, decode_register
 from protocols.psem.codec import (
-    MAX_TABLE_OCTETS,
+    MAX_BLOCK_OCTETS,
     PASSWORD_OCTETS,
     ChecksumMismatch,
     MalformedRequest,
@@ -98,7 +98,7 @@ def encode_service(service: Service) -> bytes:
             return bytes([RESOLVE]) + uid_octets(title)
         case Trace(titles):
             return bytes([TRACE]) + b"".join(map(uid_octets, titles))
-        case FullWrite() | OffsetWrite() | IndexWrite() if len(service.data) >= MAX_TABLE_OCTETS:
+        case FullWrite() | OffsetWrite() | IndexWrite() if len(service.data) >= MAX_BLOCK_OCTETS:
             empty = encode_request(replace(service, data=b""))
             return empty[: -len(block(b""))] + encode_blocks(service.data)
     return encode_request(service)
@@ -112,7 +112,7 @@ def whole_write(octets: bytes) -> tuple[int, bytes] | None:
     if octets[:1] != b"\x40" or len(octets) < 6:
         return None
     count = octets[3] << 8 | octets[4]
-    if count == MAX_TABLE_OCTETS or count + 6 != len(octets) or sum(octets[5:]) & 0xFF:
+    if count == MAX_BLOCK_OCTETS or count + 6 != len(octets) or sum(octets[5:]) & 0xFF:
         return None
     return octets[1] << 8 | octets[2], octets[5:-1]
 
@@ -177,7 +177,7 @@ def _decode_long_write(octets: bytes, at: int) -> Request:
 
 def encode_blocks(data: bytes) -> bytes:
     """Give table data as sent: blocks of FFFFH octets, the last one shorter, maybe empty."""
-    full, size = len(data) // MAX_TABLE_OCTETS, MAX_TABLE_OCTETS
+    full, size = len(data) // MAX_BLOCK_OCTETS, MAX_BLOCK_OCTETS
     pieces = [data[at * size : (at + 1) * size] for at in range(full + 1)]
     return b"".join(map(block, pieces))
 
@@ -188,8 +188,8 @@ def decode_blocks(octets: bytes) -> bytes:
     RemoteProtocolError (of which MalformedRequest and ApduRejected are kinds)
     when a count or a checksum does not fit.
     """
-    data, at, count = b"", 0, MAX_TABLE_OCTETS
-    while count == MAX_TABLE_OCTETS:
+    data, at, count = b"", 0, MAX_BLOCK_OCTETS
+    while count == MAX_BLOCK_OCTETS:
         count = int.from_bytes(octets[at : at + 2], "big")
         end = at + 3 + count
         if len(octets) < end:

@@ -30,7 +30,7 @@ from protocols.psem.services import (
 USER_OCTETS = 10
 PASSWORD_OCTETS = 20
 #: One transfer is counted in 16 bits.
-MAX_TABLE_OCTETS = 0xFFFF
+MAX_BLOCK_OCTETS = 0xFFFF
 
 
 class MalformedRequest(RemoteProtocolError):
@@ -58,8 +58,8 @@ def checksum(data: bytes) -> int:
 
 def block(data: bytes, ones_complement: bool = False) -> bytes:
     """Give table data as sent: count, octets, checksum (its one's complement by request, Q22)."""
-    if len(data) > MAX_TABLE_OCTETS:
-        raise LocalProtocolError(f"{len(data)} octets in one transfer, at most 65535")
+    if len(data) > MAX_BLOCK_OCTETS:
+        raise LocalProtocolError(f"{len(data)} octets in one transfer, at most {MAX_BLOCK_OCTETS}")
     return len(data).to_bytes(2, "big") + data + bytes([checksum(data) - ones_complement & 0xFF])
 
 

@@ -17,6 +17,7 @@ from ansi_tables import Context, Record, TableError, layout_for
 from ansi_tables.decades.d06_load_profile import INTERVAL_FORMATS
 from ansi_tables.meaning.quantities import POWERS_OF_TEN
 from ansi_tables.meaning.sources import UNASSIGNED
+from protocols.psem.codec import MAX_BLOCK_OCTETS
 from smartmeter.meter.calendar_table import DayPlan, compile_calendar
 from smartmeter.meter.loads import MINUTES_A_DAY
 from smartmeter.meter.profile import ACTUAL, dial
@@ -35,8 +36,6 @@ from smartmeter.meter.quantities import (
 US_PER_HOUR = 3_600_000_000
 #: Tables that a program is made of.
 PROGRAM_TABLES = (0, *ACTUAL, 12, 13, 14, 15, 16, 22, 27, 53, 54, 62, 73, 75)
-#: The largest table that can be read in one piece: a count of 16 bits.
-MAX_TABLE_OCTETS = 0xFFFF
 
 
 class ConfigurationRefused(Exception):
@@ -151,13 +150,14 @@ class Program:
         return layout_for(number, self.context).decode(self.images[number])
 
     def _check_sizes(self) -> None:
+        """Refuse a table that could not be read in one piece."""
         for number in sorted(self.formats.std_tbls_used):
             try:
                 size = layout_for(number, self.context).size
             except TableError as error:
                 raise ConfigurationRefused(number, str(error)) from error
-            if size is not None and size > MAX_TABLE_OCTETS:
-                raise ConfigurationRefused(number, f"{size} octets, at most {MAX_TABLE_OCTETS}")
+            if size is not None and size > MAX_BLOCK_OCTETS:
+                raise ConfigurationRefused(number, f"{size} octets, at most {MAX_BLOCK_OCTETS}")
 
     def _check_passwords(self) -> None:
         dims = self.table(41)

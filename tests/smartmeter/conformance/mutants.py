@@ -52,7 +52,7 @@ SESSION = "protocols.c1218.session"
 CLIENTS = re.compile(
     r"quirk|echo|_wake|_naks|noise|swap|checksums|_note_|LocalProtocolError|max_message|PacketDamaged"
     r"|Signal\.CUT|_flush_from_us is not None|_last_sent|want >> 8 and|_current is not None\s*$"
-    r"|MAX_SEND_DATA|self\.busy|super\(\)|note_toggle|TABLE_OCTETS|nak_incomplete|_copy_"
+    r"|MAX_SEND_DATA|self\.busy|super\(\)|note_toggle|BLOCK_OCTETS|nak_incomplete|_copy_"
     r"|_is_for_us|self\.identity = self\._buffer|self\.accepts|self\._copy\b",
     re.IGNORECASE,
 )
