@@ -44,6 +44,8 @@ from protocols.psem.services import (
 )
 from protocols.quirks import Quirk, Quirks
 
+#: The tables of procedures, and the result of one that is still running.
+INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 PROCEDURE_POLLS = 20
 PROCEDURE_POLL_US = 500_000
 #: Longer than the channel traffic time-out: a meter that was left in a session is in Base then.
@@ -360,16 +362,21 @@ class ProcedureCall:
     def script(self, limits: ClientLimits) -> Script[bytes]:
         """Write ST-07 and read ST-08 until it is the finished answer; give its image."""
         if not self.started:
-            yield from TableWriting(7, self.initiate).script(limits)
+            yield from TableWriting(INITIATE, self.initiate).script(limits)
             self.started = True
         if not self.ask:
             return b""
         for _ in range(PROCEDURE_POLLS):
-            answer = yield from read_table(8, limits)
-            if answer[:3] == self.initiate[:3] and len(answer) >= 4 and answer[3] != 1:
+            answer = yield from read_table(RESPONSE, limits)
+            if is_finished(self.initiate, answer):
                 return answer
             yield Pause(PROCEDURE_POLL_US)
         raise RemoteProtocolError("the meter did not finish the procedure")
+
+
+def is_finished(initiate: bytes, answer: bytes) -> bool:
+    """Tell whether an image of ST-08 answers this image of ST-07, and is the last word on it."""
+    return answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED
 
 
 def run_procedure(initiate: bytes, limits: ClientLimits) -> Script[bytes]:

@@ -12,7 +12,13 @@ from contextlib import suppress
 from types import TracebackType
 
 from protocols.c1218.client import BUSY_PAUSE_US, BUSY_REPEATS
-from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
+from protocols.c1218.scripts import (
+    INITIATE,
+    PROCEDURE_POLL_US,
+    PROCEDURE_POLLS,
+    RESPONSE,
+    is_finished,
+)
 from protocols.c1218.steps import Script, T
 from protocols.c1218.transfer import MAX_TABLE_OCTETS, Progress, check, told
 from protocols.c1222.identification import NodeIdentification, decode_identification
@@ -58,8 +64,6 @@ SESSION_IDLE_S = 60
 PIECE_OCTETS = 400
 #: What a meter may answer to a piece that crosses the end of its table: a shorter one may go.
 PAST_THE_END = (ResponseCode.onp, ResponseCode.iar)
-#: Tables of procedures, and the result of one that is still running.
-INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 #: What may be asked again when a connection ended before the answer.
 _READS = (FullRead, OffsetRead)
 #: What changes nothing, so that where one is not answered others may be asked.
@@ -217,7 +221,7 @@ class NetworkMeter:
             asking, self._line.reached(behind[0]) if is_there else self.ask(asking)
         )
         for _ in range(PROCEDURE_POLLS):
-            if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED:
+            if is_finished(initiate, answer):
                 return answer
             time.sleep(PROCEDURE_POLL_US / 1e6)
             answer = _table_octets(asking, self.ask(asking))
