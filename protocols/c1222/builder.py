@@ -15,17 +15,20 @@ from protocols.c1222.envelope import (
     length_octets,
     tlv,
 )
-from protocols.c1222.security import AUTHENTICATED, CIPHERTEXT, MAC_OCTETS, EaxPrime
+from protocols.c1222.security import (
+    AUTHENTICATED,
+    CIPHERTEXT,
+    ED_CLASS_INCLUDED,
+    MAC_OCTETS,
+    RECOVERY_SESSION,
+    EaxPrime,
+)
 from protocols.errors import LocalProtocolError
 
 #: Bits of the calling AE-qualifier.
 TEST, URGENT, NOTIFICATION = 1, 2, 4
 #: Response control: always, on exception, never.
 ALWAYS, ON_EXCEPTION, NEVER = 0, 1, 2
-
-
-#: Bits of the EPSEM control octet.
-RECOVERY_SESSION, ED_CLASS_INCLUDED = 0x40, 0x10
 _CONTEXT_ELEMENT = tlv(0xA1, ApTitle(CONTEXT, False).universal())
 
 

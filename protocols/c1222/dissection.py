@@ -19,6 +19,8 @@ from protocols.c1222.security import (
     CIPHERTEXT,
     CLEAR,
     MAC_OCTETS,
+    PROXY_SERVICE_USED,
+    RECOVERY_SESSION,
     EaxPrime,
     canonified_cleartext,
     key_in_force,
@@ -139,13 +141,13 @@ def _security(
     apdu: Apdu, text: bytes, session: tuple[int, bytes] | None, base: tuple[int, ...]
 ) -> dict[str, Any]:
     control = apdu.user_information[0]
-    mode = control >> 2 & 3
+    mode = apdu.security_mode
     facts: dict[str, Any] = {
         "epsem_control": f"{control:02x}",
         "security_mode": MODES[mode],
         "response_control": RESPONSE_CONTROLS[control & 3],
-        "recovery_session": bool(control & 0x40),
-        "proxy_service_used": bool(control & 0x20),
+        "recovery_session": bool(control & RECOVERY_SESSION),
+        "proxy_service_used": bool(control & PROXY_SERVICE_USED),
     }
     if mode != CLEAR:
         key_id, iv = key_in_force(apdu, session)

@@ -60,6 +60,11 @@ class Apdu:
         """Give when an answer is wanted: ALWAYS, ON_EXCEPTION or NEVER; a segment does not tell."""
         return self.user_information[0] & 3
 
+    @property
+    def security_mode(self) -> int:
+        """Give CLEAR, AUTHENTICATED, CIPHERTEXT or 3, which is reserved; a segment does not tell."""
+        return self.user_information[0] >> 2 & 3
+
 
 class SegmentOutOfRange(ApduRejected):
     """A segment that lies outside its message: well-formed, so it can be answered."""

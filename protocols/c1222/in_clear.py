@@ -28,14 +28,9 @@ _NETWORK_ERRORS = frozenset(
 )
 
 
-def mode_of(control: int) -> int:
-    """Give the security mode of a control octet, whatever else is wrong with it."""
-    return control >> 2 & 3
-
-
 def is_in_clear(apdu: Apdu) -> bool:
     """Tell whether an APDU is not secured; of a segment nobody can tell before it is joined."""
-    return not apdu.is_segment and mode_of(apdu.user_information[0]) == CLEAR
+    return not apdu.is_segment and apdu.security_mode == CLEAR
 
 
 def services_in_clear(apdu: Apdu) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from protocols.c1222.ap_title import absolute
-from protocols.c1222.builder import NEVER, RECOVERY_SESSION
+from protocols.c1222.builder import NEVER
 from protocols.c1222.envelope import Apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.guard import FailureGuard
@@ -19,17 +19,17 @@ from protocols.c1222.node_events import DUPLICATES_S, NodeSettings
 from protocols.c1222.security import (
     CLEAR,
     MAX_SERVICES,
+    RECOVERY_SESSION,
     check_control,
     key_in_force,
     open_secured,
     split_services,
 )
-from protocols.c1222.services import RESOLVE, TRACE
+from protocols.c1222.services import IDENTIFY, RESOLVE, TRACE
 from protocols.c1222.sessions import SessionTable
 from protocols.machine import US_PER_S, UtcClock
 from protocols.psem.codes import ResponseCode
 
-IDENTIFY = 0x20
 #: What a node tells anybody, in clear: who it is (in any state), and which way a trace took,
 #: to which no relay could add its title otherwise.
 TOLD_TO_ANYBODY = frozenset((IDENTIFY, TRACE))

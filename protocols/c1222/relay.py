@@ -25,19 +25,18 @@ from protocols.c1222.in_clear import (
     gathered_titles,
     is_in_clear,
     is_network_error,
-    mode_of,
     traced,
 )
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.passages import Passages
-from protocols.c1222.reception import IDENTIFY, may_answer
+from protocols.c1222.reception import may_answer
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
 from protocols.c1222.routes import Spoken
 from protocols.c1222.security import CLEAR
-from protocols.c1222.services import DEREGISTER, encode_service
+from protocols.c1222.services import DEREGISTER, IDENTIFY, encode_service
 from protocols.c1222.shown_titles import shown_by
 from protocols.c1222.waiting import Message, WaitingRoom
 from protocols.c1222.ways import RelayOwner, Ways
@@ -299,7 +298,7 @@ class Relay:
             due_us = now_us + ANSWER_US
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + DOUBT_US if may_be_elsewhere else None
-            mode = CLEAR if apdu.is_segment else mode_of(apdu.user_information[0])
+            mode = CLEAR if apdu.is_segment else apdu.security_mode
             asked = Asked(came, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
             ways = self._due.add(_key_of(apdu), asked)
         else:

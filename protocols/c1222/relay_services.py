@@ -9,11 +9,11 @@ from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.builder import NEVER
 from protocols.c1222.identification import answer_of_node, answer_to_resolve
 from protocols.c1222.node import Node, RequestArrived
-from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.services import (
     DEREGISTER,
+    IDENTIFY,
     RESOLVE,
     SECURITY,
     TRACE,

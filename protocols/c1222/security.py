@@ -28,7 +28,8 @@ MIN_HEADER_OCTETS = 17
 #: year is half of it; the MAC has 32 bits, so at this count a blind guess has hit by 1 in 64.
 MAX_KEY_USES = 1 << 26
 CLEAR, AUTHENTICATED, CIPHERTEXT = 0, 1, 2
-
+#: Bits of the EPSEM control octet.
+RECOVERY_SESSION, PROXY_SERVICE_USED, ED_CLASS_INCLUDED = 0x40, 0x20, 0x10
 
 #: 80H and zeros, by how many octets of the last block are there.
 _PADDING = tuple(b"\x80" + bytes(BLOCK - 1 - size) for size in range(BLOCK))
@@ -231,7 +232,7 @@ def _opened(
         raise ApduRejected("mac-missing")
     header = canonified_cleartext(apdu, key_id, iv, base, titles_as_sent)
     text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
-    if information[0] >> 2 & 3 == CIPHERTEXT:
+    if apdu.security_mode == CIPHERTEXT:
         return cipher.open(header, text, mac)
     if not compare_digest(cipher.sign(header, text), mac):
         raise ApduRejected("mac-mismatch")
@@ -273,7 +274,7 @@ def split_services(
     ApduRejected for an ill-formed list, and for one of more than ``most`` services.
     """
     ed_class, at = None, 0
-    if control & 0x10:
+    if control & ED_CLASS_INCLUDED:
         if len(text) < 4:
             raise ApduRejected("ed-class-missing")
         ed_class, at = text[:4], 4

@@ -35,7 +35,7 @@ from protocols.psem.services import (
 )
 
 DEREGISTER, RESOLVE, TRACE = 0x24, 0x25, 0x26
-LOGON, SECURITY = 0x50, 0x51
+IDENTIFY, LOGON, SECURITY = 0x20, 0x50, 0x51
 #: Services of C12.18 and C12.21 that C12.22 has not: authenticate, negotiate, timing set-up.
 _OF_OTHERS = frozenset((0x53, *range(0x60, 0x6C), 0x71))
 #: Titles in one trace: more relays than this means a loop.

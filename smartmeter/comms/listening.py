@@ -20,7 +20,6 @@ from collections.abc import Callable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.in_clear import mode_of
 from protocols.c1222.security import CLEAR
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.inbox import Inbox
@@ -117,7 +116,7 @@ class ListeningConnection:
         askers = [one for one in asked if one in self._all]
         if apdu.is_segment:
             return askers
-        if mode_of(apdu.user_information[0]) == CLEAR:  # as what is refused is, at once
+        if apdu.security_mode == CLEAR:  # as what is refused is, at once
             return askers[-1:]
         for one in askers:
             self._all[one].has_key = True

@@ -16,7 +16,7 @@ from protocols.c1222.builder import ALWAYS, Envelope, Lock, build_apdu
 from protocols.c1222.datagrams import awaited_id
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.security import CIPHERTEXT, EaxPrime, open_secured, split_services
+from protocols.c1222.security import CIPHERTEXT, CLEAR, EaxPrime, open_secured, split_services
 from protocols.c1222.services import NetworkSecurity, encode_service
 from protocols.errors import PortError
 from protocols.psem.codec import encode_request
@@ -249,7 +249,7 @@ class NetworkBench:
         apdu = _whole(octets)
         control, text = apdu.user_information[0], apdu.user_information[1:]
         try:
-            if control >> 2 & 3:
+            if apdu.security_mode != CLEAR:
                 key_id, iv = (lock.key_id, lock.iv) if lock else (self.key_id, b"")
                 if apdu.iv is not None and apdu.key_id is not None:
                     key_id, iv = apdu.key_id, apdu.iv

@@ -220,7 +220,7 @@ def as_protected(bench: NetworkBench) -> None:
         answer = bench.first_answer()
         items = bench.items(answer, octets, lock)
         hints = all(item[0] in HINTS for item in items)
-        if not hints and decode_apdu(answer).user_information[0] >> 2 & 3 < mode:
+        if not hints and decode_apdu(answer).security_mode < mode:
             raise Deviation(f"what was asked {way} was answered with less protection")
 
 

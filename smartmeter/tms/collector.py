@@ -25,10 +25,10 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import (
+    IDENTIFY,
     RESOLVE,
     SECURITY,
     TRACE,

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.node import Node, ResponseArrived
-from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import IDENTIFY
 from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli import group
