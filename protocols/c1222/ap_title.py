@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from protocols.c1222.ber import tlv
 from protocols.c1222.errors import DRAFT_2006, ApduRejected
 from protocols.errors import LocalProtocolError
 
@@ -72,17 +73,17 @@ class ApTitle:
     @cached_property
     def called_elements(self) -> tuple[bytes, bytes]:
         """Give the element of a called title, as it is sent and as the MAC covers it."""
-        return _element(CALLED, self._wire), _element(CALLED, self._universal)
+        return tlv(CALLED, self._wire), tlv(CALLED, self._universal)
 
     @cached_property
     def calling_elements(self) -> tuple[bytes, bytes]:
         """Give the element of a calling title, as it is sent and as the MAC covers it."""
-        return _element(CALLING, self._wire), _element(CALLING, self._universal)
+        return tlv(CALLING, self._wire), tlv(CALLING, self._universal)
 
     @cached_property
     def _wire(self) -> bytes:
         if self.relative:
-            return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
+            return _element(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
         return self._universal
 
     @cached_property
@@ -93,7 +94,7 @@ class ApTitle:
         first, second, *others = self.based(base)
         content = b"".join(map(_sub_identifier, (40 * first + second, *others)))
         # A relative title may be as long as any, and is longer with its base before it.
-        return _tlv(UNIVERSAL, content, MAX_OCTETS + self.relative * len(base) * MAX_ARC_OCTETS)
+        return _element(UNIVERSAL, content, MAX_OCTETS + self.relative * len(base) * MAX_ARC_OCTETS)
 
 
 def absolute(title: ApTitle | None) -> tuple[int, ...]:
@@ -101,20 +102,11 @@ def absolute(title: ApTitle | None) -> tuple[int, ...]:
     return title.absolute if title is not None else ()
 
 
-def _tlv(tag: int, content: bytes, most: int = MAX_OCTETS) -> bytes:
+def _element(tag: int, content: bytes, most: int = MAX_OCTETS) -> bytes:
+    """Give tag, length and content; LocalProtocolError for more than is read."""
     if len(content) > most:
         raise LocalProtocolError(f"title of {len(content)} octets, at most {MAX_OCTETS}")
-    return _element(tag, content)
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    """Give tag, length in its shortest form, and content."""
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    return (
-        bytes((tag, 0x81, size) if size < 0x100 else (tag, 0x82, size >> 8, size & 0xFF)) + content
-    )
+    return tlv(tag, content)
 
 
 def _sub_identifier(arc: int) -> bytes:
@@ -139,10 +131,7 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
     """
     if len(data) < 2:
         raise ApduRejected("inner-length-mismatch", "title")
-    size, at = data[1], 2
-    if 0x81 <= size <= 0x83:  # longer than it must be, and a length all the same
-        at += size & 0x7F
-        size = int.from_bytes(data[2:at], "big")
+    size, at = _length(data, 1)
     if size > MAX_OCTETS or len(data) != at + size:
         raise ApduRejected("inner-length-mismatch", "title")
     tag, content = data[0], data[at:]
@@ -158,9 +147,18 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
     raise ApduRejected("bad-uid-tag", f"{tag:02X}H", draft)
 
 
+def _length(octets: bytes, at: int) -> tuple[int, int]:
+    """Read a length, be it longer than it must be; give it and the place after it."""
+    size, begin = octets[at], at + 1
+    if 0x81 <= size <= 0x83:
+        begin += size & 0x7F
+        size = int.from_bytes(octets[at + 1 : begin], "big")
+    return size, begin
+
+
 def decode_identifier(content: bytes) -> ApTitle:
     """Read the content octets of an absolute identifier, without tag and length."""
-    return decode_title(_element(UNIVERSAL, content[: MAX_OCTETS + 1]))
+    return decode_title(tlv(UNIVERSAL, content[: MAX_OCTETS + 1]))
 
 
 def take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
@@ -170,11 +168,8 @@ def take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
     """
     if at + 2 > len(octets):
         raise ApduRejected("service-length", "an identifier is cut off")
-    size, end = octets[at + 1], at + 2
-    if 0x81 <= size <= 0x83:  # longer than it must be
-        end += size & 0x7F
-        size = int.from_bytes(octets[at + 2 : end], "big")
-    end += size
+    size, begin = _length(octets, at + 1)
+    end = begin + size
     if end > len(octets):
         raise ApduRejected("service-length", "an identifier is cut off")
     title = decode_title(octets[at:end], in_tables=True)

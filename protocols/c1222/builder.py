@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ber import length_octets, tlv
 from protocols.c1222.envelope import (
     APDU_TAG,
     CONTEXT,
     authentication_element,
     external_head,
     integer_element,
-    length_octets,
-    tlv,
 )
 from protocols.c1222.security import (
     AUTHENTICATED,

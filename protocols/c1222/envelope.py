@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle, decode_identifier, decode_title
+from protocols.c1222.ber import length_octets, take_length
 from protocols.c1222.errors import DRAFT_2006, DRAFT_SECURITY, ApduRejected
 from protocols.errors import LocalProtocolError
 
@@ -62,7 +63,7 @@ class Apdu:
 
     @property
     def security_mode(self) -> int:
-        """Give CLEAR, AUTHENTICATED, CIPHERTEXT or 3, which is reserved; a segment does not tell."""
+        """Give CLEAR, AUTHENTICATED, CIPHERTEXT or the reserved 3; a segment does not tell."""
         return self.user_information[0] >> 2 & 3
 
 
@@ -72,41 +73,6 @@ class SegmentOutOfRange(ApduRejected):
     def __init__(self, reason: str, apdu: Apdu) -> None:
         self.apdu = apdu
         super().__init__(reason)
-
-
-def take_length(data: bytes, at: int) -> tuple[int, int]:
-    """Read a BER length; give it and the place after it.  Definite, at most three octets."""
-    if at >= len(data):
-        raise ApduRejected("truncated-length")
-    first = data[at]
-    if first < 0x80:
-        return first, at + 1
-    extra = first & 0x7F
-    if extra == 0:
-        raise ApduRejected("indefinite-length")
-    if extra > 3:
-        raise ApduRejected("length-too-long")
-    if at + 1 + extra > len(data):
-        raise ApduRejected("truncated-length")
-    return int.from_bytes(data[at + 1 : at + 1 + extra], "big"), at + 1 + extra
-
-
-_SHORT_LENGTHS = tuple(bytes([length]) for length in range(0x80))
-
-
-def length_octets(length: int) -> bytes:
-    """Give a BER length in its shortest form."""
-    if length < 0x80:
-        return _SHORT_LENGTHS[length]
-    size = (length.bit_length() + 7) // 8
-    if size > 3:
-        raise LocalProtocolError(f"{length} octets are too long for an APDU")
-    return bytes([0x80 | size]) + length.to_bytes(size, "big")
-
-
-def tlv(tag: int, content: bytes) -> bytes:
-    """Give an element: tag, length, content."""
-    return bytes([tag]) + length_octets(len(content)) + content
 
 
 def _take(data: bytes, at: int, reason: str = "inner-length-mismatch") -> tuple[int, int, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from protocols.c1222.ap_title import ApTitle, uid_octets
-from protocols.c1222.envelope import APDU_TAG, Apdu, length_octets, tlv
+from protocols.c1222.ber import length_octets, tlv
+from protocols.c1222.envelope import APDU_TAG, Apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.registration import decode_registered
 from protocols.c1222.security import CLEAR, MAX_SERVICES, split_services

@@ -15,8 +15,9 @@ from functools import partial
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle, Arcs, absolute
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import ALWAYS, URGENT, Envelope, build_apdu
-from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.group_messages import GroupMessages
 from protocols.c1222.in_clear import (

@@ -14,7 +14,8 @@ from hmac import compare_digest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from protocols.c1222.ap_title import BASE_ARCS, CALLED, CALLING
-from protocols.c1222.envelope import Apdu, take_length, tlv
+from protocols.c1222.ber import take_length, tlv
+from protocols.c1222.envelope import Apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
 

@@ -12,13 +12,12 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import absolute
+from protocols.c1222.ber import length_octets, tlv
 from protocols.c1222.envelope import (
     APDU_TAG,
     Apdu,
     decode_apdu,
     integer_element,
-    length_octets,
-    tlv,
     unsigned,
 )
 from protocols.c1222.errors import ApduRejected

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from protocols.c1222.envelope import APDU_TAG, take_length
+from protocols.c1222.ber import take_length
+from protocols.c1222.envelope import APDU_TAG
 from protocols.c1222.errors import ApduRejected
 
 DEFAULT_LIMIT = 32_767

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from protocols.c1222.envelope import APDU_TAG, ORDER, take_length
+from protocols.c1222.ber import take_length
+from protocols.c1222.envelope import APDU_TAG, ORDER
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.stream import ApduStream

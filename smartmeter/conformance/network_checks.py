@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from protocols.c1222.ap_title import CALLED, CALLING, ApTitle
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import NEVER, ON_EXCEPTION, Lock
-from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import C1222_STANDARD, decode_identification
 from protocols.c1222.security import AUTHENTICATED, CIPHERTEXT

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from protocols.c1222.ap_title import CALLED
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Lock
-from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, decode_apdu
 from protocols.c1222.security import MAC_OCTETS, canonified_cleartext
 from protocols.psem.codes import ResponseCode, code_name
 from smartmeter.conformance.bench import Permit

@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Envelope, build_apdu
-from protocols.c1222.envelope import decode_apdu, tlv
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.guard import FAILURES_FORGIVEN, FORGIVEN_WHERE_RIGHT
 from protocols.c1222.keys import SecurityState

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.envelope import decode_apdu, tlv
+from protocols.c1222.ber import tlv
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.segmentation import (
     MAX_PARTIALS,

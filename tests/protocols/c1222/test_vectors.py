@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ber import tlv
 from protocols.c1222.envelope import (
     authentication_element,
     decode_apdu,
     integer_element,
-    tlv,
 )
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import (

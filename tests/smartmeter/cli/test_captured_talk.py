@@ -1,8 +1,8 @@
 """What a message of a capture says by those before it."""
 
 from protocols.c1222.ap_title import BASE_ARCS, ApTitle
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Envelope, build_apdu
-from protocols.c1222.envelope import tlv
 from protocols.c1222.errors import DRAFT_2006
 from protocols.c1222.services import NetworkLogon, encode_blocks, encode_service
 from smartmeter.cli.captured_talk import CapturedTalk

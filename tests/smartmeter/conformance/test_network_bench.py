@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocols.c1222.access import Rights
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Envelope, build_apdu
-from protocols.c1222.envelope import APDU_TAG, decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime, open_secured

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from protocols.c1222.access import Rights
+from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Envelope, build_apdu
-from protocols.c1222.envelope import APDU_TAG, ORDER, decode_apdu, tlv
+from protocols.c1222.envelope import APDU_TAG, ORDER, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import EaxPrime, canonified_cleartext
 from smartmeter.conformance.verdicts import Verdict

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.envelope import tlv
+from protocols.c1222.ber import tlv
 from protocols.c1222.errors import DRAFT_2006
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.segmentation import split
