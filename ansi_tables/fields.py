@@ -18,7 +18,7 @@ without reading any octet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import numbers, texts, times
@@ -131,16 +131,12 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
     absent FILLER is written as zero.
     """
     order: Order = ctx.fmt.data_order
-    covered = 0
-    for low, high in bits.values():
-        covered |= ((1 << (high - low + 1)) - 1) << low
-    spare = [bit for bit in range(width) if not covered >> bit & 1]
+    covered = {bit for low, high in bits.values() for bit in range(low, high + 1)}
+    spare = [bit for bit in range(width) if bit not in covered]
 
     def decode(octets: bytes) -> Record:
         number = int.from_bytes(octets, order)
-        value = Record()
-        for name, (low, high) in bits.items():
-            value[name] = number >> low & ((1 << (high - low + 1)) - 1)
+        value = _members_of(number, bits)
         if spare:
             value["FILLER"] = sum((number >> bit & 1) << k for k, bit in enumerate(spare))
         return value
@@ -148,14 +144,7 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
     def encode(value: Any) -> bytes:
         if isinstance(value, int):
             return value.to_bytes(width // 8, order)
-        number = 0
-        for name, (low, high) in bits.items():
-            if name not in value:
-                raise TableValueError("missing", path=name)
-            part = int(value[name])
-            if not 0 <= part < 1 << (high - low + 1):
-                raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
-            number |= part << low
+        number = _number_of(value, bits)
         filler = int(value.get("FILLER", 0))
         for k, bit in enumerate(spare):
             number |= (filler >> k & 1) << bit
@@ -163,9 +152,27 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
 
     code = _struct_code(width // 8, order, signed=False)
     leaf = Leaf(f"BITFIELD{width}", width // 8, decode, encode, code)
-    leaf.bits = bits
+    leaf.bits, leaf.spare = bits, spare
     leaf.members = (*bits, "FILLER") if spare else tuple(bits)
     return leaf
+
+
+def _members_of(number: int, bits: Mapping[str, tuple[int, int]]) -> Record:
+    return Record(
+        {name: number >> low & (1 << high - low + 1) - 1 for name, (low, high) in bits.items()}
+    )
+
+
+def _number_of(value: Mapping[str, Any], bits: Mapping[str, tuple[int, int]]) -> int:
+    number = 0
+    for name, (low, high) in bits.items():
+        if name not in value:
+            raise TableValueError("missing", path=name)
+        part = int(value[name])
+        if not 0 <= part < 1 << high - low + 1:
+            raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
+        number |= part << low
+    return number
 
 
 def set_of(octets: int) -> Tree:
@@ -346,21 +353,11 @@ def rdate(ctx: Context) -> Tree:
 
     def decode(octets: bytes) -> Record:
         number = int.from_bytes(octets, order)
-        return Record(
-            {
-                name: number >> low & ((1 << (high - low + 1)) - 1)
-                for name, (low, high) in shape(number & 15).items()
-            }
-        )
+        return _members_of(number, shape(number & 15))
 
     def encode(value: Any) -> bytes:
-        number = 0
-        for name, (low, high) in shape(int(value["MONTH"])).items():
-            part = int(value.get(name, 0))
-            if not 0 <= part < 1 << (high - low + 1):
-                raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
-            number |= part << low
-        return number.to_bytes(2, order)
+        bits = shape(int(value["MONTH"]))
+        return _number_of({**dict.fromkeys(bits, 0), **value}, bits).to_bytes(2, order)
 
     leaf = Leaf("RDATE", 2, decode, encode)
     leaf.members = {*_RDATE_YEARLY, *_RDATE_WEEKLY, *_RDATE_PERIOD, *_RDATE_UNUSED}

@@ -11,7 +11,7 @@ This file holds what both directions share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from construct import Array, Struct
@@ -98,15 +98,10 @@ def byte_order(tree: Tree) -> str:
     return next((leaf.code[0] for leaf in leaves(tree) if leaf.code), "<")
 
 
-def spare_runs(bits: Mapping[str, tuple[int, int]], width: int) -> list[tuple[int, int]]:
-    """Give the bits that no member covers, as (lowest bit, count) of each run."""
-    covered = 0
-    for low, high in bits.values():
-        covered |= ((1 << (high - low + 1)) - 1) << low
+def runs_of(bits: Iterable[int]) -> list[tuple[int, int]]:
+    """Give bits that ascend as (lowest bit, count) of each run."""
     runs: list[tuple[int, int]] = []
-    for bit in range(width):
-        if covered >> bit & 1:
-            continue
+    for bit in bits:
         if runs and sum(runs[-1]) == bit:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1)
         else:

@@ -16,7 +16,7 @@ from typing import Any
 from construct import Array, Struct
 
 from ansi_tables.fields import octets_of
-from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
+from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, runs_of
 from ansi_tables.tree import Leaf, Tree, size_of, unwrap
 from ansi_tables.values import TableTime, UnreadTime
 
@@ -173,10 +173,9 @@ class _Writer:
             parts.append(f"{member} << {low}" if low else member)
         if beyond:
             level.lines.append(f"if {' | '.join(beyond)}: raise ValueError")
-        spare = spare_runs(bits, 8 * leaf.size)
-        if spare:
+        if leaf.spare:
             filler, at = self._named("b", f"{record}.get('FILLER', 0)", level), 0
-            for low, count in spare:
+            for low, count in runs_of(leaf.spare):
                 parts.append(f"({filler} >> {at} & {(1 << count) - 1}) << {low}")
                 at += count
         return " | ".join(parts) or "0"

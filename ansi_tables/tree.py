@@ -5,7 +5,7 @@ A tree is bound to one device and has one fixed shape: nothing in it depends on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from construct import Adapter, Array, Bytes, GreedyBytes, Renamed, Struct, Subconstruct
@@ -29,12 +29,14 @@ class Leaf(Adapter):  # type: ignore[misc]
     The rest tells how a layout may be flattened; without it the functions are called.
     ``code``    the format of the struct module that reads the same integer, "<H"
     ``bits``    of a bit field: lowest and highest bit of each member; ``code`` reads the whole
+    ``spare``   of a bit field: the bits that no member covers, which its FILLER holds
     ``digits``  true for a number that is its decimal digits, two an octet, if all are digits
     ``time``    for a time, what gives the value of its octets
     """
 
     members: Collection[str] = ()
     bits: Mapping[str, tuple[int, int]] | None = None
+    spare: Sequence[int] = ()
     digits: bool = False
     time: Callable[[bytes], Any] | None = None
 
