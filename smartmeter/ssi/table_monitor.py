@@ -56,8 +56,10 @@ class _Watch:
     span: Span
     watched: Watched
     next_us: int
-    #: The meter does not give what it watches.
+    #: The meter does not give what it watches; or not what that was read together with, so that
+    #: it is read by itself.
     refused: bool = False
+    apart: bool = False
 
     @property
     def period_us(self) -> int:
@@ -145,19 +147,21 @@ class TableMonitor:
         self._next_us = min((watch.next_us for watch in self._watches), default=NEVER_US)
 
     def due(self, now_us: int) -> list[Span]:
-        """Give what to read now; elements of one table share a read where that is cheaper."""
+        """Give what to read now; elements of one table share a read where that is cheaper.
+
+        One that the meter may refuse shares none: the others would be refused with it.
+        """
         tables = {watch.span.table for watch in self._watches if watch.next_us <= now_us}
         spans: list[Span] = []
-        wanted = sorted(
-            (
-                watch.span
-                for watch in self._watches
-                if watch.span.table in tables
-                and watch.next_us <= now_us + watch.period_us // EARLY_SHARE
-            ),
-            key=lambda span: (span.table, span.offset),
-        )
-        for span in wanted:
+        wanted = [
+            watch
+            for watch in self._watches
+            if watch.span.table in tables
+            and watch.next_us <= now_us + watch.period_us // EARLY_SHARE
+        ]
+        alone = dict.fromkeys(watch.span for watch in wanted if watch.refused or watch.apart)
+        others = (watch.span for watch in wanted if not (watch.refused or watch.apart))
+        for span in sorted(others, key=lambda span: (span.table, span.offset)):
             last = spans[-1] if spans else None
             end = span.offset + span.count
             if (
@@ -169,7 +173,7 @@ class TableMonitor:
                 spans[-1] = Span(last.table, last.offset, max(last.count, end - last.offset))
             else:
                 spans.append(span)
-        return spans
+        return [*spans, *alone]
 
     def put_off(
         self, asked: Iterable[Span], now_us: int, rest_us: int, told: Callable[[int], bool]
@@ -183,7 +187,7 @@ class TableMonitor:
         for watch in self._watches:
             if any(_inside(watch.span, span) for span in spans):
                 watch.next_us = now_us + max(watch.period_us, rest_us)
-                if watch.tells_at_once and told(watch.span.table):
+                if watch.tells_at_once and told(watch.span.table) and not watch.apart:
                     watch.next_us = NEVER_US
         self._plan()
 
@@ -195,12 +199,17 @@ class TableMonitor:
         self._plan()
 
     def answered(self, asked: Iterable[Span], read: Iterable[tuple[Span, bytes]]) -> None:
-        """Note what of the spans that were ``asked`` for the meter gives."""
+        """Note what of the spans that were ``asked`` for the meter gives.
+
+        Where it refuses what several share, each is asked for by itself before any is at fault.
+        """
         given = [Span(span.table, span.offset, len(octets)) for span, octets in read]
         spans = list(asked)
         for watch in self._watches:
             if any(_inside(watch.span, span) for span in spans):
-                watch.refused = not any(_inside(watch.span, span) for span in given)
+                is_given = any(_inside(watch.span, span) for span in given)
+                watch.refused = not is_given and watch.span in spans
+                watch.apart = not is_given and not watch.refused
 
     def stirs(self, asked: Iterable[Span], read: Sequence[tuple[Span, bytes]], now_us: int) -> bool:
         """Tell whether what was read may lead to something that is told or kept."""

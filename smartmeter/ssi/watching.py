@@ -155,8 +155,8 @@ class Watching:
 
         To end the session may have taken seconds more, which no window of time is to count.
         """
-        asked = self._rest(line_us, now_us)
-        self._monitor.answered(asked, read)
+        self._monitor.answered(self._looking or (), read)
+        self._rest(line_us, now_us)
         self._tell_faults(now_us)
         verdicts = self._monitor.judge(read, read_us)
         if verdicts or self._monitor.begun:
@@ -177,15 +177,14 @@ class Watching:
         else:
             self._rest(line_us, now_us)
 
-    def _rest(self, line_us: int, now_us: int) -> tuple[Span, ...]:
-        """A look is over: let the port rest; give what was asked for."""
+    def _rest(self, line_us: int, now_us: int) -> None:
+        """A look is over: let the port rest."""
         asked, self._looking = self._looking or (), None
         self.line_us += line_us
         # Counted so, the share stays a little below what was set, never above.
         rest_us = line_us * 1000 // self._duty_permille
         self._rest_until_us = now_us + rest_us
         self._monitor.put_off(asked, now_us, rest_us, self._door.tells_changes)
-        return asked
 
     def _read_log(self, now_us: int) -> bool:
         """Read what is new in the log; the first time, only where it ends."""

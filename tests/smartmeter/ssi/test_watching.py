@@ -234,6 +234,34 @@ def test_monitors_of_what_the_meter_does_not_give_are_faults_that_are_told_once(
     assert street.device.module.parts.status()["NBR_MONITORS_IMPOSSIBLE"] == 2
 
 
+@pytest.mark.parametrize("tells_changes", [False, True])
+def test_a_monitor_that_the_meter_refuses_takes_no_other_of_its_table_along(
+    tells_changes: bool,
+) -> None:
+    """What several share is refused whole: each is then asked for by itself."""
+    places = (Span(23, 0, 2), Span(23, 4, 2), Span(23, 20, 2))
+    _, one = bound(
+        *(monitor(n, PATH="", OFFSET=place.offset, WIDTH=2) for n, place in enumerate(places, 1))
+    )
+    looks, verdicts = [], []
+    for second in range(5):
+        now_us = second * S
+        if tells_changes and second != 1:
+            one.changed(23, now_us)
+        assert one.next_us() == now_us
+        spans = one.due(now_us)
+        looks.append(spans)
+        read = [(span, bytes([second] * span.count)) for span in spans if span.offset != 20]
+        read = [] if Span(23, 0, 22) in spans else read
+        one.answered(spans, read)
+        one.put_off(spans, now_us, 0, lambda table: tells_changes)
+        verdicts += one.judge(read, now_us)
+    shared = [Span(23, 0, 6), Span(23, 20, 2)]
+    assert looks == [[Span(23, 0, 22)], list(places), shared, shared, shared]
+    assert one.faults == ["monitor 3: the meter does not give it ST-23"]
+    assert [one.monitor["MONITOR_NBR"] for one in verdicts] == [1, 2, 1, 2, 1, 2]
+
+
 def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
     street = Street()
     street.run(10)
