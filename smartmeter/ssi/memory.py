@@ -211,6 +211,9 @@ class Memory:
     #: When each of those schedules is due, in the members of SCHEDULES that say so; and its task.
     marked: dict[str, list[int]] = field(default_factory=dict)
     marked_tasks: dict[str, int] = field(default_factory=dict)
+    #: The zone of schedules in local time beside a meter that tells only what is in force now:
+    #: offset in seconds, and after the change that was seen last its second and the new offset.
+    zone: list[int] = field(default_factory=list)
     #: Runs that the TMS has asked for out of turn and that are not done: schedule, when, and the
     #: task that it had.
     orders: list[list[int]] = field(default_factory=list)

@@ -5,6 +5,8 @@ Another meter at the probe, and another configuration, go the later part of the 
 
 from __future__ import annotations
 
+from itertools import chain
+
 from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, UpgradeResult
 from protocols.c1218.client import Exchanged
@@ -128,14 +130,20 @@ class Starting:
         """Give the zone of schedules in local time.
 
         Where a meter tells only what is in force now, what was due up to this second was due by
-        what it said before.
+        what it said before; after a start, what was due up to the last run before it.
         """
-        zone, before = self._parts.configuration.zone(rules, utc_s), self._zone
-        if before is not None and rules.tells_only_now and not zone.transitions:
+        memory, zone = self._parts.memory, self._parts.configuration.zone(rules, utc_s)
+        before, until_s, keeps = self._zone, utc_s, rules.tells_only_now and not zone.transitions
+        if before is None and memory.zone:
+            offset_s, *change = memory.zone
+            before = Zone(offset_s, tuple(zip(change[::2], change[1::2], strict=True)))
+            until_s = min(utc_s, max(memory.marks.values(), default=utc_s))
+        if before is not None and keeps:
             offset_s = before.offset_at(utc_s)
-            changed = Zone(offset_s, ((utc_s + 1, zone.offset_s),))
+            changed = Zone(offset_s, ((until_s + 1, zone.offset_s),))
             zone = before if offset_s == zone.offset_s else changed
         self._zone = zone
+        memory.zone = [zone.offset_s, *chain(*zone.transitions)] if keeps else []
         return zone
 
     def configure(self, now_us: int) -> None:

@@ -40,6 +40,7 @@ PAGE = {
     "outages_waiting": [[2, 4, 5]],
     "power_gaps": [[4, 5]],
     "gaps_logged": [4],
+    "zone": [3600, 7, 0],
     "acknowledged_s": 130,
     "profile_gaps": [[1, 2, 3, 4]],
     "reset_s": 132,

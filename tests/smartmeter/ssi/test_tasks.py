@@ -280,6 +280,37 @@ def test_a_local_schedule_follows_a_meter_that_tells_no_dates_of_daylight_saving
 
 
 @pytest.mark.parametrize(
+    ("change", "minute", "hours"),
+    [
+        (datetime(2026, 11, 1, 8), 90, (7.5, 32.5)),  # the first of two that are half past one
+        (datetime(2026, 11, 1, 8), 360, (13, 37)),
+        (datetime(2026, 3, 8, 9), 360, (12, 36)),
+    ],
+)
+@pytest.mark.parametrize("away_min", [0, 15])
+def test_a_local_schedule_beside_such_a_meter_comes_once_a_day_also_where_the_module_restarts(
+    change: datetime, minute: int, hours: tuple[float, ...], away_min: int
+) -> None:
+    """Every quarter of an hour, or off until the change or until a quarter after it."""
+    begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
+    profile = MeterSettings(profile=PROFILES["bcd-1997"])
+    street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
+    street.run(30)
+    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
+    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=minute, CONTENT=Content.EVENT_LOG)
+    street.provision(SCHEDULES=schedules(daily, check))
+    street.run((19 * 60 + 45) * 60 - 30)
+    for _ in range(12):
+        street.device.module.dead = bool(away_min)  # as a process that was killed
+        street.run(15 * 60 + away_min * 60)
+        street.device.restart(street.world.now_us)
+    street.run(1.5 * DAY_S)
+    dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
+    midnight = change.replace(hour=0, tzinfo=UTC)
+    assert tuple((due - midnight.timestamp()) / HOUR_S for due in dues) == hours
+
+
+@pytest.mark.parametrize(
     ("kind", "changes", "dues"),
     [
         (ScheduleKind.HOURLY, {"AT_MINUTE": 20}, [timedelta(hours=n, minutes=20) for n in (0, 1)]),
