@@ -210,9 +210,8 @@ class Module:
             return False
         if self._starting.reconfigure:
             self._starting.configure(now_us)
-        if self._starting.hello:
+        if self._starting.hello and parts.reporter.hello(parts.status(), now_us):
             self._starting.hello = False
-            parts.reporter.hello(parts.status(), now_us)
             parts.network.poll(now_us)
         parts.reporter.tell_kept(now_us)
         utc_s = parts.calendar.utc_s(now_us)

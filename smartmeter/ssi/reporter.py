@@ -288,13 +288,21 @@ class Reporter:
         }
         return write_own(SsiTable.OUTAGE_RECORD, record)
 
-    def hello(self, status: dict[str, Any], now_us: int) -> None:
-        """Tell who the module is, how it does, and the meter's context."""
+    def hello(self, status: dict[str, Any], now_us: int) -> bool:
+        """Tell who the module is, how it does, and the meter's context.
+
+        False where that would take the place of an exception: it waits.
+        """
         assert self.meter is not None
-        self._memory.seen.context_sent = self.meter.id
         services = [write_own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
         services.append(write_own(SsiTable.MODULE_STATUS, status))
         services.append(write_own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))
         for number, image in sorted(self.meter.images.items()):
             services += carry_table(number, image)
-        self.report(self.header(Cause.HELLO, now_us), services, now_us)
+        header = self.header(Cause.HELLO, now_us)
+        victims = self._outbox.victims(len(pack(header, services)))
+        if any(one.urgent and not one.set_aside for one in victims):
+            return False
+        self._memory.seen.context_sent = self.meter.id
+        self.report(header, services, now_us)
+        return True

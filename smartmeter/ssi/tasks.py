@@ -270,8 +270,13 @@ class TaskRunner:
         for profile in read.profiles:
             services += self._intervals(profile, now_us)
         if read.log is not None:
-            services += event_parts(read.log, memory.lists.profile_epoch(LOG_SET))
+            parts = event_parts(read.log, memory.lists.profile_epoch(LOG_SET))
+            # What there is no room for stays in the meter, for a later report.
+            room = max(1, self._outbox.room - len(services))
+            services += parts[:room]
             memory.lists.events_reported = read.log.last
+            if parts[room:]:
+                memory.lists.events_reported = parts[room].carried.first - 1
             memory.lists.events_missed += read.log.missed
         for number, image in read.tables.items():
             services += carry_table(number, image)

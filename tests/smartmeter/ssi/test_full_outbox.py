@@ -221,3 +221,53 @@ def test_an_alarm_counts_every_report_that_is_dropped_and_takes_the_place_of_non
     assert sorted(map(int, left)) == list(range(69, 80))
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
     assert dropped == [parts.memory.reports_dropped]
+
+
+def told_alarms(street: Street) -> list[int]:
+    told = street.host.parts(SsiTable.ALARM)
+    return sorted(int(one["TEXT"]) for one in told if one["CODE"] == ModuleAlarm.METER_SECURITY)
+
+
+def test_a_hello_waits_until_it_takes_the_place_of_no_exception(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = Street()
+    street.run(10)
+    street.host.reports.clear()
+    street.host.refusing = True
+    raise_alarms(street, 12)
+    street.ask(own_write(SsiTable.COMMAND, command(Command.SEND_CONTEXT)))
+    street.run(300)
+    street.host.refusing = False
+    street.run(300)
+    assert told_alarms(street) == list(range(12))
+    assert len(street.host.parts(SsiTable.MODULE_VERSION)) == 1
+    assert not street.device.module.parts.memory.reports_dropped
+
+
+def test_entries_of_the_log_for_which_there_is_no_room_come_later_and_push_no_exception_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=CONTENT)))
+    street.run(HOUR_S)
+    monkeypatch.setattr("smartmeter.ssi.reports.ROOM_OCTETS", 300)
+    meter = street.device.meter
+    for on in (False, True) * 50:
+        meter.mains(on, street.world.now_us)
+    street.host.refusing = True
+    raise_alarms(street, 7)
+    street.run(HOUR_S)
+    assert len(street.device.module.parts.outbox) < 12
+    street.host.refusing = False
+    street.run(2 * HOUR_S)
+    assert told_alarms(street) == list(range(7))
+    parts = street.host.parts(SsiTable.EVENT_PART)
+    sequences = [entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"]]
+    assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+    memory = street.device.module.parts.memory
+    assert len(sequences) >= 100 and sequences[-1] == memory.lists.events_reported
+    assert not memory.reports_dropped and not memory.lists.events_missed
