@@ -115,6 +115,8 @@ class Tester:
         self.toggle = 0
         self.packet_octets, self.packets = 64, 1
         self.baud = START_BAUD
+        #: How long the last ACK was in coming: the way to the device and back, and its own time.
+        self.way_us = 0
         self._buffer = b""
         self._began_us = 0
 
@@ -316,7 +318,7 @@ class Tester:
         for octets in self.message(psem):
             self.write(octets)
             sent_us = self.now_us()
-            acknowledged_us = self.want_ack().at_us - sent_us
+            acknowledged_us = self.way_us = self.want_ack().at_us - sent_us
         return replace(self.answer(), acknowledged_us=acknowledged_us)
 
     def negotiate(self, octets: int, packets: int, bauds: tuple[int, ...] = ()) -> Answer:
@@ -334,11 +336,11 @@ class Tester:
         return answer
 
     def use_baud(self, baud: int) -> None:
-        """Change our speed, and leave the line alone for a moment."""
+        """Change our speed, and leave the line alone until the device has changed its own."""
         self.line.set_baud(baud)
         self.baud = baud
         self.transcript.remark(f"{baud} baud from here on", self.now_us())
-        self.pause(BAUD_PAUSE_US)
+        self.pause(BAUD_PAUSE_US + self.way_us)
 
     def defaults(self) -> None:
         """Go by what holds in Base state; identity and toggle go on."""

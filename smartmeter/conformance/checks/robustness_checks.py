@@ -49,7 +49,7 @@ def cut_packets(bench: Bench) -> None:
     for _ in range(4):
         tester = bench.id_state()
         tester.write(whole[: bench.rng.randrange(1, len(whole))])
-        tester.pause(SETTLE_US)
+        tester.pause(SETTLE_US + tester.way_us)
         tester.forget()
         tester.ask(bench.logon()).want(ResponseCode.ok)
     _still_itself(bench, before, "after packets cut short")
@@ -65,7 +65,7 @@ def vanished_client(bench: Bench) -> None:
         if acknowledge:
             tester.want_ack()
             tester.want_packet()
-        tester.rest(9_000_000, "the client has vanished")
+        tester.rest(9_000_000 + tester.way_us, "the client has vanished")
         tester.forget()
     _still_itself(bench, before, "after a client that vanished")
 
@@ -118,6 +118,6 @@ def flood(bench: Bench) -> None:
         tester.line.write(octets)
         left -= len(octets)
     tester.transcript.remark(f"{FLOOD_OCTETS} random octets were sent", tester.now_us())
-    tester.pause(SETTLE_US)
+    tester.pause(SETTLE_US + tester.way_us)
     tester.forget()
     _still_itself(bench, before, "after a flood")

@@ -251,7 +251,7 @@ def naks_end_the_session(bench: Bench) -> None:
     tester.unacknowledged(b"\x30\x00\x00")
     for _ in range(6):
         tester.nak()
-        if tester.next(bench.rules.response_us - SLACK_US) is None:
+        if tester.next(bench.rules.response_us - SLACK_US + tester.way_us) is None:
             break
     else:
         raise Deviation("the answer came again seven times")
