@@ -19,6 +19,8 @@ from smartmeter.tms.wording import code_words, iso
 
 #: SmartMeters of one request.
 MAX_LIST = 10_000
+#: Of a list that is refused, so many are named.
+MAX_NAMED = 20
 #: The last second that an activation may have.
 MAX_ACTIVATION_S = MAX_CALENDAR_S - 1
 
@@ -44,13 +46,28 @@ class FleetUpgrades:
                 "activation", "is no second of UTC", f"give 0 to {MAX_ACTIVATION_S}"
             )
         image = read_image(octets, "image")
-        for esn in esns:
-            want_in_service(self._store, esn)
-            self._server.head_end.orders.want_able(esn, Kind.UPGRADE)
+        self._want_all(esns)
         jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
         self._server.flush()
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]
         return {"version": image.value["VERSION"], "jobs": jobs, "busy": busy}
+
+    def _want_all(self, esns: Sequence[str]) -> None:
+        """Refuse a list in which are some that no image can be sent to, and name them."""
+        refused: list[SettingsError] = []
+        for esn in dict.fromkeys(esns):
+            try:
+                want_in_service(self._store, esn)
+                self._server.head_end.orders.want_able(esn, Kind.UPGRADE)
+            except SettingsError as error:
+                refused.append(error)
+        if len(refused) == 1:
+            raise refused[0]
+        if refused:
+            told = ", ".join(f"{one.place} {one.fault}" for one in refused[:MAX_NAMED])
+            more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
+            fault = f"{len(refused)} of them can be sent no image: {told}{more}"
+            raise SettingsError("esns", fault, "leave them out")
 
     def status(
         self, esn: str = "", offset: int = 0, limit: int = 50, after: str = ""

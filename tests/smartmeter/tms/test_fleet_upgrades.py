@@ -62,6 +62,21 @@ async def test_a_list_with_a_plain_meter_begins_nothing(server: TmsServer) -> No
     assert upgrades.status() == {"total": 0, "upgrades": []}
 
 
+async def test_who_gives_a_list_with_several_that_can_be_sent_nothing_is_told_of_all_at_once(
+    server: TmsServer,
+) -> None:
+    """Of thousands each run would tell of the next one alone."""
+    service, upgrades = Service(server), FleetUpgrades(server)
+    await service.enter_polled(LIST)
+    service.retire(ESN, "ann")
+    told = "esns: 3 of them can be sent no image: SM000001 is retired, SmartMeter X1 is not known,"
+    with pytest.raises(SettingsError, match=f"{told} P1 is a plain meter: no upgrade; leave"):
+        upgrades.begin([ESN, "X1", "P1", ESN], IMAGE, 0, "ann")
+    with pytest.raises(SettingsError, match="X19 is not known and 5 more; leave them out"):
+        upgrades.begin([f"X{n}" for n in range(25)], IMAGE, 0, "ann")
+    assert upgrades.status()["total"] == 0
+
+
 async def test_a_list_of_upgrades_takes_one_commit(server: TmsServer) -> None:
     """Each would hold up reports and pages for milliseconds, and a list is of thousands."""
     esns = [f"SM{n:06}" for n in range(1, 201)]
