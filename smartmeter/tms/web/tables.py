@@ -17,7 +17,7 @@ TABLE_STYLE = """
     height: auto !important }
   .stacked tbody tr:not(:last-child) { border-bottom: 1px solid #8888884d }
   .stacked tbody td { border: 0 !important; height: auto !important; overflow-wrap: anywhere }
-  .stacked tbody td:empty { display: none }
+  .stacked tbody td:empty, .stacked tbody .no-time { display: none }
   .stacked tbody td::before { content: var(--label) !important; position: static !important;
     display: block; background: none !important; font-size: .72rem; opacity: .72 }
 }
@@ -41,7 +41,8 @@ ROWS = 25
 MAX_PAGES = 1 << 40
 #: What draws a cell with a time: on a phone it is broken between date and time, and only there.
 TIME = (
-    "<q-td :props=\"props\"><template v-for=\"part in String(props.value ?? '').split(' ')\">"
+    '<q-td :props="props" :class="{\'no-time\': !props.value}">'
+    "<template v-for=\"part in String(props.value ?? '').split(' ')\">"
     "<span style=\"white-space: nowrap\">{{ part }}</span>{{ ' ' }}</template></q-td>"
 )
 #: What draws a cell that names a SmartMeter.
