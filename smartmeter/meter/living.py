@@ -9,6 +9,7 @@ and everything in a meter without a clock but its registers.  Energies are whole
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from ansi_tables import Record, Snapshot, TableError
 from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction, Source, source
-from smartmeter.base.clock import MINUTE_S, US_PER_S, Calendar
+from smartmeter.base.clock import HOUR_S, MINUTE_S, US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.load_profile import (
     CLOCK_BACKWARD,
@@ -86,6 +87,18 @@ class RunningOn:
         except (TableError, KeyError):
             return None  # a count beyond its field, or a table that does not decode, stands still
         return None
+
+    def deadline_us(self) -> int:
+        """Give when an hour has passed at which nobody looked.
+
+        A fast calendar would make the next look long, if all had to be made up for then.
+        """
+        return self._calendar.deadline_us(self._start_us + (self._done_s + HOUR_S) * US_PER_S)
+
+    def expire(self, now_us: int) -> None:
+        """Let what has passed flow, whether anybody looks or not."""
+        with suppress(TableError, KeyError):  # as for one who looks
+            self._advance(self._elapsed_s(now_us))
 
     def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
         """Take the clock, or the marks of what was read, from an image that was written."""

@@ -25,7 +25,7 @@ from protocols.c1218.device import DeviceChoices
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS
 from protocols.datalink.packet import ACK, NAK, STP
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.psem import services
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, IndexWrite, OffsetRead, OffsetWrite, Request
@@ -220,6 +220,7 @@ class Twin:
         self, image: MeterImage, passwords: TwinPasswords, living: RunningOn | None = None
     ) -> None:
         self.image = image
+        self._living = living
         self.mains_on = True
         self.device = TwinDevice(image, passwords, living)
         self._options = ServerOptions(
@@ -260,18 +261,19 @@ class Twin:
         self._hold(now_us)
 
     def expire(self, now_us: int) -> None:
-        """Act on time-outs; let go what has waited long enough."""
+        """Act on time-outs; let go what has waited long enough; run on."""
         self._now_us = now_us
+        if self._living is not None and now_us >= self._living.deadline_us():
+            self._living.expire(now_us)
         due_us = self._server.deadline_us()
         if not self._held and due_us is not None and now_us >= due_us:
             self._server.expire(now_us)
             self._hold(now_us)
 
     def deadline_us(self) -> int | None:
-        """Give when an answer leaves, or a time-out of the port."""
-        if self._held:
-            return self._held[0][0]
-        return self._server.deadline_us()
+        """Give when an answer leaves, a time-out of the port, or when it has to run on."""
+        due_us = self._held[0][0] if self._held else self._server.deadline_us()
+        return due_us if self._living is None else earliest(due_us, self._living.deadline_us())
 
     def outgoing(self) -> bytes:
         """Give the octets whose time has come."""

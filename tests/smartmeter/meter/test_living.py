@@ -18,7 +18,7 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profile import ListStyle, with_interval
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.sample import measured_meter
-from smartmeter.meter.twin import TwinDevice, TwinPasswords
+from smartmeter.meter.twin import Twin, TwinDevice, TwinPasswords
 from tests.smartmeter.meter import sessions
 
 HOURS = 30
@@ -356,6 +356,20 @@ def test_a_channel_whose_divisor_is_nought_counts_nothing() -> None:
     later = after(replace(image, tables={**image.tables, **moved}), PASSED_US)
     assert set(load_profile(later).channels[0].raw[-HOURS:]) == {0}
     assert later.images[23] != image.tables[23]
+
+
+def test_a_twin_runs_on_hour_by_hour_also_when_nobody_looks() -> None:
+    image, calendar = cloned("residential"), Calendar(0, 3600)
+    twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 5, 0))
+    for hour in range(1, 50):
+        due_us = twin.deadline_us()
+        assert due_us == hour * US_PER_S, "an hour of the calendar"
+        twin.expire(due_us)
+        assert not twin.outgoing()
+    later_us = 50_700_000
+    alone = RunningOn(image, Calendar(0, 3600), 5, 0)
+    shown = twin.device.present(later_us).images
+    assert shown == {n: alone.current(n, later_us) or octets for n, octets in image.tables.items()}
 
 
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
