@@ -1,8 +1,9 @@
 """The command line: one file a verb, loaded only when the verb is used.
 
 What several verbs share: ``meter_line`` and ``logon`` reach a meter, with ``known_keys`` and
-``tls`` on the network, ``tms_client`` a TMS that runs.  ``carriers``, ``segments`` and ``metrics``
-are options of servers, ``state_folder``, ``stopping`` and ``log_line`` what all that go on want.
+``tls`` on the network, ``tms_client`` a TMS that runs.  ``carriers``, ``segments``, ``metrics``
+and ``fast_calendar`` are options of servers, ``state_folder``, ``stopping`` and ``log_line`` what
+all that go on want.
 ``given`` refuses options that others leave without effect, ``packages`` looks for what is wanted.
 ``tables``, ``members``, ``overview`` and ``meter_report`` show tables, ``consent`` asks before a
 change.  Files are named by ``file_name``, read by ``text_file`` and ``image_file``, written by

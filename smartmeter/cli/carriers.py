@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.given import refuse_given
+from smartmeter.cli.given import not_empty, refuse_given
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.packages import need
 from smartmeter.comms.bearer import BearerSettings, ip_address
@@ -85,12 +85,24 @@ def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--multicast", is_flag=True, help="Hear C12.22's multicast groups too (UDP)."),
         click.option(
-            "--sms", metavar="PORT", help="Serve nodes by short messages, by a modem there."
+            "--sms",
+            callback=not_empty,
+            metavar="PORT",
+            help="Serve nodes by short messages, by a modem there.",
         ),
         click.option(
-            "--modem", metavar="PORT", help="Answer nodes that call by telephone, by a modem there."
+            "--modem",
+            callback=not_empty,
+            metavar="PORT",
+            help="Answer nodes that call by telephone, by a modem there.",
         ),
-        click.option("--mqtt-user", default="", metavar="NAME", help="Log-in at the broker."),
+        click.option(
+            "--mqtt-user",
+            default="",
+            callback=not_empty,
+            metavar="NAME",
+            help="Log-in at the broker.",
+        ),
         click.option(
             "--mqtt",
             metavar="mqtt:HOST:PORT[/TOPIC]",

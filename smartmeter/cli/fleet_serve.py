@@ -16,6 +16,7 @@ from smartmeter.base.address import listening_place, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import write_new
+from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import NAME, file_option, folder_option
 from smartmeter.cli.given import refuse_given
 from smartmeter.cli.log_line import log_line
@@ -86,7 +87,7 @@ MAX_NAMED = 5
 @click.option("--host-title", default=".1", show_default=True, help="The head-end's ApTitle.")
 @click.option("--seed", default=1, show_default=True, help="Which households, and which chance.")
 @folder_option("--state", help="Keep the meters' non-volatile memories here.")
-@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@clock_option
 @segment_option
 @tls_options
 def serve(

@@ -17,7 +17,9 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SmartMeterError
+from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import file_option, folder_option
+from smartmeter.cli.given import not_empty
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.probe_power import power_options
@@ -38,7 +40,7 @@ def command() -> None:
 
 @command.command()
 @SETTINGS
-@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@clock_option
 @click.option(
     "--with-tms",
     "page",
@@ -175,7 +177,13 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
 @folder_option("--out", "folder", required=True, help="Where the files are made.")
 @folder_option("--data", help="Where readings are kept; without: OUT/data.")
 @click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
-@click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
+@click.option(
+    "--esn",
+    default="",
+    callback=not_empty,
+    metavar="ESN",
+    help="The module's name; without: the meter's.",
+)
 @click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")
 @click.option(
     "--user-id",

@@ -1,7 +1,7 @@
 """Options that would have no effect beside others are refused, and not passed over.
 
 Whoever gives one must not believe that it did something.  Nor is an empty text taken for an
-option left out that narrows what is done: a script gives it for a variable that it has not set.
+option left out: a script gives it for a variable that it has not set.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 
 
-def not_empty(context: click.Context, option: click.Parameter, text: str) -> str:
-    """Take what was given for an option, whose default is empty; the ``callback`` of one."""
+def not_empty(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Take what was given for an option, or the default; the ``callback`` of one."""
     if not text and context.get_parameter_source(option.name or "") is not ParameterSource.DEFAULT:
         raise click.BadParameter("is empty; give a value, or leave it out", context, option)
     return text

@@ -17,8 +17,9 @@ from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.cli.cloned_file import read_cloned
+from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import FILE_THERE, file_option, folder_option
-from smartmeter.cli.given import refuse_given
+from smartmeter.cli.given import not_empty, refuse_given
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.served_meters import Served, ServedOptions, on_telephone, served_meter
@@ -44,10 +45,16 @@ command.add_command(show)
 
 
 @command.command()
-@click.option("--pty", "pty_link", metavar="LINK", help="Make a pty and link it at LINK.")
-@click.option("--serial", "serial_device", metavar="DEV", help="Serve on a serial line.")
+@click.option(
+    "--pty", "pty_link", callback=not_empty, metavar="LINK", help="Make a pty and link it at LINK."
+)
+@click.option(
+    "--serial", "serial_device", callback=not_empty, metavar="DEV", help="Serve on a serial line."
+)
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
-@click.option("--modem", metavar="DEV", help="Answer calls by the modem there (C12.21).")
+@click.option(
+    "--modem", callback=not_empty, metavar="DEV", help="Answer calls by the modem there (C12.21)."
+)
 @click.option(
     "--identity", default=0, type=click.IntRange(0, 255), help="With --modem: address in calls."
 )
@@ -62,10 +69,15 @@ command.add_command(show)
     type=click.IntRange(0, MAX_SEED),
     help="Which household it measures.",
 )
-@click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
+@click.option(
+    "--serial-number",
+    default="",
+    callback=not_empty,
+    help="Up to 16 characters; from the seed if left out.",
+)
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
 @folder_option("--state", help="Keep the non-volatile memory in this folder.")
-@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@clock_option
 @click.option(
     "--scenario",
     metavar="FILE",

@@ -25,6 +25,7 @@ from smartmeter.cli import (
     tms_user,
 )
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
+from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
@@ -79,7 +80,7 @@ command.add_command(tms_retire.bring_back)
     "--poll", help="CSV of plain C12.18 meters to poll: esn,address,user_id,password,model."
 )
 @file_option("--template", help="JSON of what to provision; without: the default.")
-@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@clock_option
 @click.option(
     "--keep-days",
     type=click.IntRange(1, 36_500),

@@ -24,6 +24,7 @@ import click
 
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.ask_password import ask_password
+from smartmeter.cli.given import not_empty
 
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 TIMEOUT_S = 60.0
@@ -37,7 +38,9 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 def client_options(verb: _Verb) -> _Verb:
     """Give a verb the options of a log-in; ``TmsClient`` takes them."""
     for option in (
-        click.option("--user", default="operator", show_default=True, help="Who logs in."),
+        click.option(
+            "--user", default="operator", callback=not_empty, show_default=True, help="Who logs in."
+        ),
         click.option(
             "--url",
             default="http://127.0.0.1:8080",

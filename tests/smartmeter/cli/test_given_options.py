@@ -83,8 +83,21 @@ def test_a_list_that_names_no_meter_is_not_taken_for_all(tmp_path: Path) -> None
         "tms replace SM000001 SM000002 --at",
         "tms export intervals --data x --from",
         "tms export intervals --data x --to",
+        "meter serve --tcp 127.0.0.1:0 --clock",
+        "meter serve --tcp 127.0.0.1:0 --serial-number",
+        "meter serve --pty",
+        "meter serve --serial",
+        "meter serve --modem",
+        "gateway init --out x --esn",
+        "gateway run --settings x --clock",
+        "tms run --data x --clock",
+        "tms run --data x --sms",
+        "tms cancel SM000001 --user",
+        "relay run --upstream tcp:h:1 --modem",
+        "relay run --upstream tcp:h:1 --mqtt mqtt:h:1 --mqtt-user",
+        "fleet serve --connect h --keys x --clock",
     ],
 )
-def test_what_narrows_is_not_left_out_by_a_variable_that_is_not_set(line: str) -> None:
+def test_an_option_is_not_left_out_by_a_variable_that_is_not_set(line: str) -> None:
     done = CliRunner().invoke(group, [*line.split(), ""])
     assert done.exit_code == 2 and "is empty; give a value, or leave it out" in done.stderr
