@@ -17,9 +17,9 @@ from protocols.psem.identification import parse_identification
 from protocols.transports.port import MODEM, Port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.cli.logon import call_conversation, is_call
 from smartmeter.cli.meter_line import MeterLine
-from smartmeter.gateway.finding import Finding, well, wrong
 
 BITS_AN_OCTET = 10
 #: The modem lines that a probe may take its power from, in the order in which they are tried.

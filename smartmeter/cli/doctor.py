@@ -15,11 +15,11 @@ from typing import Any
 import click
 
 from protocols.transports.modem_port import call_name
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.given import refuse_given
 from smartmeter.cli.logon import is_call
 from smartmeter.cli.meter_line import MeterLine, remote_options
-from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.version import VERSION
 
 #: package -> what it is needed for.

@@ -20,9 +20,9 @@ from protocols.errors import PortError, ProtocolError
 from protocols.psem.services import Security
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.network_name import Carried, parse_name
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.cli.meter_line import MeterLine, network_meter
 from smartmeter.cli.read import Found, read_tables
-from smartmeter.gateway.finding import Finding, well, wrong
 
 T = TypeVar("T")
 #: How far the instant of a message may be off, either way, at most receivers (one source).

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from protocols.transports.port import system_words
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.comms.bearer import BearerSettings, When, ip_address
 from smartmeter.comms.bearers import bearer_tls
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
 from smartmeter.comms.sockets import check_listening
 from smartmeter.comms.way import MAX_REPORT_OCTETS, Carries
-from smartmeter.gateway.finding import Finding, well, wrong
 
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.comms.bearer import ip_address
 from smartmeter.comms.tls import TlsFiles, client_tls
 from smartmeter.gateway.bearer_checks import (
@@ -19,7 +20,6 @@ from smartmeter.gateway.bearer_checks import (
     one_only,
     takes_connections,
 )
-from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.meter_checks import check_meter
 from smartmeter.gateway.place_checks import check_places

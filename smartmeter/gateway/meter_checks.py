@@ -16,7 +16,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import DAY_S, US_PER_S, wall_utc_us
-from smartmeter.gateway.finding import Finding, well, without_port, wrong
+from smartmeter.base.finding import Finding, well, without_port, wrong
 from smartmeter.gateway.settings import SeatSettings
 
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.

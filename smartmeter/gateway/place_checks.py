@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
+from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.database import database_files
-from smartmeter.gateway.finding import Finding, well, wrong
 from smartmeter.gateway.flash_file import read_pages
 from smartmeter.gateway.set_aside import aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings

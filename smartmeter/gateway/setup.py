@@ -26,8 +26,8 @@ from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.base.file import read_file, read_text, write_new
+from smartmeter.base.finding import without_port
 from smartmeter.comms.bearers import check_address
-from smartmeter.gateway.finding import without_port
 from smartmeter.ssi.factory import ALPHABET, MAX_ESN, Factory, TmsAddress, relative_title
 
 SETTINGS = "gateway.toml"

@@ -20,10 +20,10 @@ from protocols.machine import Event, Machine
 from protocols.quirks import Quirk
 from protocols.transports import serving
 from protocols.transports.pump import open_meter
+from smartmeter.base.finding import Finding
 from smartmeter.cli import diagnosis
 from smartmeter.cli.doctor import look_at_board
 from smartmeter.cli.meter_line import MeterLine
-from smartmeter.gateway.finding import Finding
 from tests.protocols.c1218.deviations import IMAGES, Deviant
 from tests.protocols.c1218.test_client_checks_port import Adapter
 from tests.smartmeter.cli.served import meter_process, smartmeter

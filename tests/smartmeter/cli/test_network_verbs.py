@@ -17,9 +17,9 @@ from protocols.c1222.node import NodeSettings
 from protocols.c1222.server import Refused
 from protocols.psem.codes import ResponseCode
 from protocols.transports import network_meter
+from smartmeter.base.finding import Finding
 from smartmeter.cli.network_diagnosis import talk_over_network
 from smartmeter.comms.paths import Path
-from smartmeter.gateway.finding import Finding
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, items
