@@ -36,7 +36,7 @@ from tests.protocols.c1222.conversation import (
 )
 from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.comms.test_listener import Served, serving
+from tests.smartmeter.comms.served import Served, serving
 from tests.smartmeter.meter.sessions import original
 
 KEYS = {KEY_ID: EaxPrime(KEY)}

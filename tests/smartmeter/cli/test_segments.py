@@ -23,7 +23,7 @@ from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import HOST, READ_1, Ring
 from tests.protocols.c1222.wireshark import needs_tshark, tshark
-from tests.smartmeter.comms.test_relay_host import relay_process
+from tests.smartmeter.comms.relays import relay_process
 from tests.waiting import until
 
 MOST, READS = 548, 200

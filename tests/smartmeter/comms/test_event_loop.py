@@ -13,7 +13,7 @@ import pytest
 from smartmeter.comms import event_loop
 from smartmeter.comms.event_loop import ended, run_server
 from tests.protocols.c1222.conversation import READ_1, request
-from tests.smartmeter.comms.test_listener import Client, serving
+from tests.smartmeter.comms.served import Client, serving
 from tests.smartmeter.comms.test_tls import (
     test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not as over_tls,
 )

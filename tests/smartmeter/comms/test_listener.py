@@ -3,62 +3,20 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
-from typing import cast
 
 import pytest
 
 from protocols.c1222.native_address import acceptable_source
 from protocols.c1222.services import NetworkLogon, encode_service
-from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite, Logoff
 from smartmeter.comms import listener as listening
 from smartmeter.comms import paths
 from smartmeter.comms.listener import Listener
-from smartmeter.comms.paths import APDUS_A_TURN, Path
-from tests.protocols.c1222.conversation import READ_1, Talk, items, request
+from smartmeter.comms.paths import APDUS_A_TURN
+from tests.protocols.c1222.conversation import READ_1, items, request
+from tests.smartmeter.comms.served import LIMIT, Client, Served, serving
 from tests.waiting import until
-
-LIMIT = 2048
-
-
-class Served:
-    """A device behind a listener; implements Handler."""
-
-    def __init__(self) -> None:
-        self.talk = Talk()
-        self.listener = Listener(self, LIMIT, most=50)
-        self.reasons: list[str] = []
-        self.gone: list[Hashable] = []
-        self.seen: list[bytes] = []
-
-    def receive(self, path: Hashable, octets: bytes) -> None:
-        self.seen.append(octets)
-        self.talk.server.receive(path, octets, self.talk.now_us)
-
-    def received(self) -> None:
-        for path, octets in self.talk.server.outgoing():
-            cast(Path, path).send(octets)
-
-    def closed(self, path: Hashable) -> None:
-        self.gone.append(path)
-        self.talk.server.node.path_closed(path)
-
-    def refused(self, path: Hashable, reason: str) -> None:
-        self.reasons.append(reason)
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
-    served = Served()
-    await served.listener.listen_tcp("127.0.0.1", 0)
-    await served.listener.listen_udp("127.0.0.1", 0)
-    try:
-        yield served
-    finally:
-        await served.listener.close()
 
 
 async def _granted(listener: Listener) -> int:
@@ -74,32 +32,6 @@ def test_connections_leave_files_to_pages_and_the_database(monkeypatch: pytest.M
         listener = Listener(Served(), LIMIT)
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         assert asyncio.run(_granted(listener)) == most
-
-
-class Client:
-    """A plain TCP client."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer, self._stream = reader, writer, ApduStream()
-
-    @classmethod
-    async def connect(cls, served: Served) -> "Client":
-        return cls(*await asyncio.open_connection(*served.listener.tcp_address))
-
-    async def apdus(self, count: int) -> list[bytes]:
-        found: list[bytes] = []
-        async with asyncio.timeout(60):
-            while len(found) < count:
-                data = await self.reader.read(4096)
-                assert data, "closed"
-                found += self._stream.feed(data)
-        return found
-
-    async def ended(self) -> bool:
-        async with asyncio.timeout(60):
-            with contextlib.suppress(ConnectionError):
-                return await self.reader.read(100) == b""
-        return True
 
 
 async def test_check_74_an_apdu_split_at_every_octet_gives_the_same_result() -> None:

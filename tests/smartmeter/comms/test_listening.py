@@ -16,9 +16,8 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import HOST, METER, READ_1, lock, request
+from tests.smartmeter.comms.served import call
 from tests.waiting import until
-
-Writer = asyncio.StreamWriter
 
 
 @asynccontextmanager
@@ -33,15 +32,6 @@ async def listened() -> AsyncIterator[tuple[int, Any]]:
         if task.done() and not task.exception():
             task.result().close()
         await ended(task)
-
-
-async def call(port: int) -> tuple[asyncio.StreamReader, Writer]:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)  # the node does not listen yet
 
 
 def taking(connection: Connection, arrived: list[bytes]) -> "asyncio.Task[None]":

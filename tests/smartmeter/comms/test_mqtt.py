@@ -29,7 +29,7 @@ from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.authority import make_authority, speaking_tls
 from tests.smartmeter.comms.far_ends import LIMIT, NODE, Answering, connected
-from tests.smartmeter.comms.test_node_host import Node, running
+from tests.smartmeter.comms.hosted import Node, running
 from tests.waiting import until
 
 pytestmark = NEEDS_MOSQUITTO

@@ -5,9 +5,7 @@ import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -28,21 +26,16 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.known_ways import KnownWays
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.relay_host import RelayHost
-from smartmeter.simulation.street import MODEL, factory_of
+from smartmeter.simulation.street import MODEL
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, request
 from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.tms.peer import Peer
+from tests.smartmeter.comms.relays import FACTORY, Through, relay_process, tcp
 from tests.waiting import until
 
-FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 MASTER = ApTitle.parse(".1")
-
-
-def tcp(address: tuple[str, int]) -> str:
-    return f"tcp:{address[0]}:{address[1]}"
 
 
 @pytest.fixture
@@ -52,14 +45,6 @@ async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
     server.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
     yield server
     await server.stop()
-
-
-class Through(Peer):
-    """A SmartMeter's node that reaches the TMS through a relay."""
-
-    def __init__(self, relay: RelayHost, tms: TmsServer) -> None:
-        super().__init__(str(FACTORY.title), FACTORY.key, tms)
-        self._tms = relay  # type: ignore[assignment]
 
 
 async def test_a_smartmeter_registers_through_two_relays_and_its_answer_comes_back(
@@ -276,26 +261,6 @@ async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> No
             answer = await loop.sock_recv(client, 4096)
     assert [item[0] for item in items(answer)] == [0, 0]
     await relay.stop()
-
-
-def relay_process(
-    data: Path,
-    metrics: int | None = None,
-    more: Sequence[str] = (),
-    place: Sequence[str] = ("--title", ".1", "--master", ".7"),
-    port: int = 0,
-) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
-    options = ["--listen", f"127.0.0.1:{port}", *place, "--data", str(data), *more]
-    if metrics is not None:
-        options += ["--metrics", f"127.0.0.1:{metrics}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smartmeter", "relay", "run", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    host, _, port = process.stdout.readline().split()[1].removeprefix("tcp:").rpartition(":")
-    return process, (host, int(port))
 
 
 def register(address: tuple[str, int], serial: str, number: int) -> ApTitle:

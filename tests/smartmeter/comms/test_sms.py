@@ -22,7 +22,7 @@ from tests.smartmeter.comms.far_ends import (
     Modems,
     connected,
 )
-from tests.smartmeter.comms.test_node_host import Node, running
+from tests.smartmeter.comms.hosted import Node, running
 from tests.waiting import until
 
 

@@ -29,8 +29,8 @@ from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import KEY, KEY_ID
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.authority import make_authority, speaking_tls
-from tests.smartmeter.comms.test_listener import Served
-from tests.smartmeter.comms.test_relay_host import Through
+from tests.smartmeter.comms.relays import Through
+from tests.smartmeter.comms.served import Served
 from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")

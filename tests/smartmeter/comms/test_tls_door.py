@@ -19,7 +19,7 @@ from smartmeter.comms.tls_door import TlsDoor
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.authority import make_authority
-from tests.smartmeter.comms.test_listening import call
+from tests.smartmeter.comms.served import call
 from tests.waiting import until
 
 

@@ -26,7 +26,7 @@ from tests.protocols.c1222.conversation import (
     request,
 )
 from tests.smartmeter.comms.far_ends import LIMIT, connected
-from tests.smartmeter.comms.test_listener import Served, serving
+from tests.smartmeter.comms.served import Served, serving
 from tests.waiting import until
 
 

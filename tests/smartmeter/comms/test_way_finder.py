@@ -12,7 +12,6 @@ from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress
 from protocols.c1222.registration import Register, serial_uid
 from protocols.c1222.services import Resolve, encode_service
-from protocols.c1222.stream import ApduStream
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import make_bearers
@@ -37,23 +36,12 @@ from tests.smartmeter.comms.far_ends import (
     FarEnd,
     Modems,
 )
+from tests.smartmeter.comms.relays import asked
 from tests.waiting import until
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 TITLE = ApTitle.parse(".1")
 NETR = b"\x0e"
-
-
-async def asked(relay: RelayHost | TmsServer, octets: bytes) -> bytes:
-    """Send one APDU on a connection of its own; give what comes back there."""
-    reader, writer = await asyncio.open_connection(*relay.address)
-    writer.write(octets)
-    stream, found = ApduStream(), []
-    async with asyncio.timeout(60):
-        while not found:
-            found = stream.feed(await reader.read(4096))
-    writer.close()
-    return bytes(found[0])
 
 
 async def master(data: Path, host: str = "127.0.0.1") -> RelayHost:

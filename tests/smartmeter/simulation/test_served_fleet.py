@@ -459,7 +459,7 @@ async def test_what_is_for_everybody_comes_to_every_meter_and_is_never_uat() -> 
 def test_plain_meters_register_with_a_relay_process_and_are_read_through_it(
     tmp_path: Path,
 ) -> None:
-    from tests.smartmeter.comms.test_relay_host import relay_process
+    from tests.smartmeter.comms.relays import relay_process
 
     relay, address = relay_process(tmp_path / "registrations")
     fleet = None

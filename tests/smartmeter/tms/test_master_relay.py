@@ -53,8 +53,7 @@ from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, lock, request
 from tests.smartmeter.comms.far_ends import FarEnd
-from tests.smartmeter.comms.test_relay_host import tcp
-from tests.smartmeter.comms.test_way_finder import asked
+from tests.smartmeter.comms.relays import asked, tcp
 from tests.smartmeter.tms.peer import HOST_TITLE, answer_to
 from tests.smartmeter.tms.running import running_tms
 from tests.waiting import until

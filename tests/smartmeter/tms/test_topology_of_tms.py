@@ -16,7 +16,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.topology import MAX_METERS, TMS, topology_of
-from tests.smartmeter.comms.test_relay_host import tcp
+from tests.smartmeter.comms.relays import tcp
 from tests.smartmeter.tms.running import rest, running_tms
 from tests.waiting import until
 
