@@ -9,9 +9,8 @@ import pytest
 from ansi_tables import Snapshot
 from ansi_tables.differences import MAX_TOLD, differences
 from tests.ansi_tables.meaning.device import put
-from tests.ansi_tables.meaning.test_load_profile import a_recorder, one_block, write_block
-from tests.ansi_tables.meaning.test_logs import a_log
-from tests.ansi_tables.meaning.test_registers import registers_of, sources_of, uom
+from tests.ansi_tables.meaning.recorder import a_log, a_recorder, one_block, write_block
+from tests.ansi_tables.meaning.registers import registers_of, sources_of, uom
 
 
 def a_meter() -> Snapshot:

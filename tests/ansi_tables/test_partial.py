@@ -27,8 +27,8 @@ from ansi_tables.partial import (
     index_of,
     part_of,
 )
+from tests.ansi_tables.devices import devices, known_on
 from tests.ansi_tables.facts import facts
-from tests.ansi_tables.test_definitions import devices, known_on
 
 FACTS = facts()
 FEW = settings(max_examples=12, phases=(Phase.explicit, Phase.generate))

@@ -1,40 +1,16 @@
 """Tables of real meters decode, with their context, to the last octet, and encode back."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansi_tables import Snapshot, TableError, TruncatedTableError
+from ansi_tables import TableError, TruncatedTableError
 from ansi_tables.rendering import listing, to_json_value
-
-VECTORS = Path(__file__).parents[1] / "vectors" / "real_tables.json"
-IMAGES: list[dict[str, Any]] = json.loads(VECTORS.read_text())["images"]
+from tests.ansi_tables.real_tables import IMAGES, maker, octets, one_block_only, snapshot
 
 #: Images without their context: the meter's ST-21 was not captured.
 WITHOUT_CONTEXT = {("GE I-210+c (firmware 2.0, 2012 capture)", 27)}
-
-
-def maker(image: dict[str, Any]) -> str:
-    return "GE" if "GE" in image["meter"] else "HX" if "Hexing" in image["meter"] else "EPRI"
-
-
-def octets(image: dict[str, Any]) -> bytes:
-    """The image; ST-23 was captured without its first octet, NBR_DEMAND_RESETS, which is 0 here."""
-    return bytes(image.get("offset", 0)) + bytes.fromhex(image["hex"])
-
-
-def snapshot(name: str) -> Snapshot:
-    return Snapshot({i["table"]: octets(i) for i in IMAGES if maker(i) == name})
-
-
-def one_block_only(image: dict[str, Any], tables: Snapshot) -> None:
-    """The captured ST-64 holds one block of the two that ST-61 declares."""
-    if "blocks" in image:
-        act = bytearray(tables.images[61])
-        act[7] = image["blocks"]
-        tables.images[61] = bytes(act)
 
 
 NAMED = [pytest.param(i, id=f"{maker(i)}-ST{i['table']}-{n}") for n, i in enumerate(IMAGES)]

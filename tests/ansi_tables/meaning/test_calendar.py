@@ -9,12 +9,12 @@ from ansi_tables import MissingContextError, Record, Snapshot
 from ansi_tables.meaning.calendar import TierSwitch, action_text, date_text
 from ansi_tables.meaning.notes import notes_on
 from tests.ansi_tables.meaning.device import device
-from tests.ansi_tables.meaning.test_real_meters import meter
+from tests.ansi_tables.real_tables import snapshot
 
 
 def test_a_real_calendar_has_its_holidays_on_their_dates() -> None:
     """Public holidays of Slovenia, all with OFFSET 0 and WEEKDAY 0: the date as given."""
-    found = {one.when: one.action for one in meter("Hexing").calendar().dates}
+    found = {one.when: one.action for one in snapshot("HX").calendar().dates}
     assert found["1 March of every year"].startswith("daylight saving begins, demand reset")
     assert found["1 July of every year"] == "season 2, demand reset, self-read"
     for holiday in ("2 January", "8 February", "27 April", "2 May", "25 June"):
@@ -22,7 +22,7 @@ def test_a_real_calendar_has_its_holidays_on_their_dates() -> None:
 
 
 def test_a_real_calendar_has_four_seasons_and_leaves_unused_entries_out() -> None:
-    calendar = meter("Hexing").calendar()
+    calendar = snapshot("HX").calendar()
     assert len(calendar.seasons) == 4
     assert calendar.seasons[0] == {"SATURDAY": 0, "SUNDAY": 1, "WEEKDAY": 2, "special 0": 3}
     assert set(calendar.schedules) == {0, 1, 2, 3}

@@ -12,6 +12,7 @@ from ansi_tables import MissingContextError, Snapshot, TableTime
 from ansi_tables.meaning.clock import ClockRules, TimesOverride, clock_rules
 from ansi_tables.meaning.daylight import NO_CHANGES, DaylightDates
 from tests.ansi_tables.meaning.device import device
+from tests.ansi_tables.meaning.registers import calendar
 
 LOCAL = {"TIME_DATE_QUAL.TM_ZN_APPLIED_FLAG": 1, "TIME_DATE_QUAL.DST_APPLIED_FLAG": 1}
 
@@ -90,22 +91,6 @@ def test_a_zone_that_is_none_on_earth_is_not_believed() -> None:
     tables.images[53] = tables.images[53][:4] + (20000).to_bytes(2, "little")
     assert tables.clock().now == datetime(2026, 5, 1, 12, tzinfo=UTC)
     assert "zone" in tables.clock().rules.note
-
-
-def calendar(*once: tuple[date, int], yearly: tuple[tuple[int, int, int], ...] = ()) -> Any:
-    """ST-51 and ST-54 with these dates, and all ones after them."""
-    entries: dict[str, Any] = {}
-    for n, (day, action) in enumerate(once):
-        entries[f"NON_RECURR_DATES.{n}.NON_RECURR_DATE"] = day
-        entries[f"NON_RECURR_DATES.{n}.CALENDAR_ACTION.CALENDAR_CTRL"] = action
-    entries[f"NON_RECURR_DATES.{len(once)}.CALENDAR_ACTION.CALENDAR_CTRL"] = 31
-    entries[f"NON_RECURR_DATES.{len(once) + 1}.CALENDAR_ACTION.CALENDAR_CTRL"] = 1
-    for n, (month, day_of_month, action) in enumerate(yearly):
-        rule = {"MONTH": month, "OFFSET": 0, "WEEKDAY": 7, "DAY": day_of_month}
-        entries[f"RECURR_DATES.{n}.RECURR_DATE"] = rule
-        entries[f"RECURR_DATES.{n}.CALENDAR_ACTION.CALENDAR_CTRL"] = action
-    dims = {"NBR_NON_RECURR_DATES": len(once) + 2, "NBR_RECURR_DATES": len(yearly)}
-    return {51: {"TIME_FUNC_FLAG2.CAP_TM_ZN_OFFSET_FLAG": 1, **dims}, 54: entries}
 
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,52 +12,11 @@ from hypothesis import strategies as st
 from ansi_tables import MissingContextError, Snapshot
 from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.load_profile import CommonStatus, IntervalStatus
-from tests.ansi_tables.meaning.device import device, put
-from tests.ansi_tables.meaning.test_registers import sources_of, uom
+from tests.ansi_tables.meaning.device import put
+from tests.ansi_tables.meaning.recorder import a_recorder, one_block, write_block
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "c1219" / "example_meter.json"
 INTERVAL = timedelta(minutes=15)
-FLAGS = ("EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", "BLK_END_READ_FLAG")
-FLAGS += ("BLK_END_PULSE_FLAG", "SCALAR_DIVISOR_FLAG_SET1")
-
-
-def a_recorder(
-    blocks: int, intervals: int, channels: int = 2, **fmt: Any
-) -> tuple[Snapshot, dict[str, Any]]:
-    """A meter that records Wh delivered in tens and volts in hundredths, and an empty ST-64."""
-    tables: dict[int, Any] = sources_of(uom(0, 0, "14", MULTIPLIER=1), uom(1, 8, MULTIPLIER=5))
-    tables[61] = {"NBR_BLKS_SET1": blocks, "NBR_BLK_INTS_SET1": intervals}
-    tables[61] |= {"NBR_CHNS_SET1": channels, "MAX_INT_TIME_SET1": 15}
-    tables[61] |= {f"LP_FLAGS.{flag}": 1 for flag in FLAGS}
-    control: dict[str, Any] = {"INT_FMT_CDE1": 4}
-    for channel in range(channels):
-        control[f"LP_SEL_SET1.{channel}.LP_SOURCE_SELECT"] = channel % 2
-        control[f"SCALARS_SET1.{channel}"] = 4
-        control[f"DIVISOR_SET1.{channel}"] = 2
-    tables[62] = control
-    return device(tables, **fmt), {}
-
-
-def write_block(
-    ring: dict[str, Any],
-    element: int,
-    rows: list[int],
-    end: datetime,
-    length: int,
-    newest_first: bool,
-) -> None:
-    """Set the fields of one block; a row's counts follow from its number."""
-    block = f"LP_DATA_SET1.{element}"
-    ring[f"{block}.BLK_END_TIME"] = end
-    places = list(range(len(rows)))
-    ring[f"{block}.SIMPLE_INT_STATUS"] = frozenset(places)
-    for place, row in zip(reversed(places) if newest_first else places, rows, strict=True):
-        interval = f"{block}.LP_INT.{place}"
-        for channel in (0, 1):
-            ring[f"{interval}.INT_DATA.{channel}"] = 10 * row + channel
-        low, high = row % 8, row % 4
-        ring[f"{interval}.EXTENDED_INT_STATUS.0"] = {"LOW_NIBBLE": low, "HIGH_NIBBLE": high << 1}
-        ring[f"{interval}.EXTENDED_INT_STATUS.1"] = {"LOW_NIBBLE": 0, "HIGH_NIBBLE": 7 - low}
 
 
 @settings(max_examples=40)
@@ -105,12 +63,6 @@ def test_rows_come_oldest_first_whichever_way_ring_and_blocks_run(
     assert [row.common for row in rows_read] == [CommonStatus(n % 4 << 1) for n in range(total)]
     assert [row.end for row in rows_read] == list(profile.ends)
     assert rows_read[-1].values == (energy.values[-1], volts.values[-1])
-
-
-def one_block(made: Snapshot, ring: dict[str, Any], **counts: int) -> None:
-    put(made, 64, ring)
-    defaults = {"NBR_VALID_BLOCKS": 1, "NBR_VALID_INT": 2} | counts
-    put(made, 63, {f"LP_STATUS_SET1.{name}": value for name, value in defaults.items()})
 
 
 def test_a_divisor_that_has_no_end_gives_exact_fractions() -> None:

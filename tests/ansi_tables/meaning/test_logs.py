@@ -1,6 +1,6 @@
 """Logs come oldest first, with whole sequence numbers and instants."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -8,30 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import Snapshot, TableError
-from ansi_tables.meaning.rings import newest_first, unwrapped
+from ansi_tables.meaning.rings import unwrapped
 from tests.ansi_tables.meaning.device import device, put
-
-START = datetime(2026, 1, 1)
-
-
-def a_log(
-    order: int, length: int, valid: int, last: int, sequence: int, table: int = 76
-) -> Snapshot:
-    """A log whose k-th newest entry is one day older and has code k + 1."""
-    dims = {"NBR_EVENT_ENTRIES": length, "NBR_HISTORY_ENTRIES": length, "EVENT_DATA_LENGTH": 2}
-    dims |= {"LOG_FLAGS.HIST_DATE_TIME_FLAG": 1, "LOG_FLAGS.EVENT_NUMBER_FLAG": 1}
-    made = device({71: dims})
-    flags, name = ("EVENT_FLAGS", "EVENT") if table == 76 else ("HIST_FLAGS", "HISTORY")
-    values: dict[str, Any] = {f"{flags}.ORDER": order, "NBR_VALID_ENTRIES": valid}
-    values |= {"LAST_ENTRY_ELEMENT": last, "LAST_ENTRY_SEQ_NBR": sequence}
-    for age, element in enumerate(newest_first(length, valid, last, order)):
-        values[f"ENTRIES.{element}.{name}_TIME"] = START - timedelta(days=age)
-        values[f"ENTRIES.{element}.{name}_CODE.TBL_PROC_NBR"] = age + 1
-        values[f"ENTRIES.{element}.EVENT_NUMBER"] = 500 - age
-        if table == 76:
-            values[f"ENTRIES.{element}.EVENT_SEQ_NBR"] = (sequence - age) % 65536
-    put(made, table, values)
-    return made
+from tests.ansi_tables.meaning.recorder import START, a_log
 
 
 @given(st.integers(0, 1), st.integers(1, 6), st.data())

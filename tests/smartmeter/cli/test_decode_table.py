@@ -18,7 +18,7 @@ from smartmeter.cli import group, meter_report, overview
 from smartmeter.cli.logon import open_any_port
 from smartmeter.cli.read import read_tables
 from tests.ansi_tables.meaning.device import device
-from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
+from tests.ansi_tables.meaning.registers import a_block, a_demand_meter
 
 
 def run(*arguments: str, given: bytes | None = None) -> Result:

@@ -34,7 +34,7 @@ from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
 from smartmeter.ssi.reports import interval_parts, profile_image, profile_part
 from smartmeter.ssi.work import begin
 from tests.ansi_tables.profiles import Drawn, profiles
-from tests.ansi_tables.test_real_tables import IMAGES, maker, one_block_only, snapshot
+from tests.ansi_tables.real_tables import IMAGES, maker, one_block_only, snapshot
 
 EPOCH_S = 1_767_225_600
 STATUS, PROFILE, LOG = 63, 64, 76

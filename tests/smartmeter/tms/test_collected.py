@@ -18,7 +18,7 @@ from smartmeter.tms.store.interval_rows import store_intervals
 from smartmeter.tms.store.records import Part, store_notification
 from smartmeter.tms.store.sqlite import Store
 from tests.ansi_tables.meaning.device import put
-from tests.ansi_tables.meaning.test_load_profile import a_recorder
+from tests.ansi_tables.meaning.recorder import a_recorder
 from tests.smartmeter.tms.running import running_tms
 
 EPOCH_S = 1_767_225_600

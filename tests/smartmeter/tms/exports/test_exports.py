@@ -29,9 +29,8 @@ from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.records import store_image
 from smartmeter.tms.store.sqlite import Store, newest_schema
 from tests.ansi_tables.meaning.device import device, put
-from tests.ansi_tables.meaning.test_clock import calendar
-from tests.ansi_tables.meaning.test_load_profile import a_recorder
-from tests.ansi_tables.meaning.test_registers import sources_of, uom
+from tests.ansi_tables.meaning.recorder import a_recorder
+from tests.ansi_tables.meaning.registers import calendar, sources_of, uom
 from tests.smartmeter.tms.test_collected import EPOCH_S, QUARTER_S, keep_context, store
 
 __all__ = ["store"]
