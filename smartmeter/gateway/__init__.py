@@ -18,8 +18,7 @@ in the same process, where there is no other).
 
 *Setting up*: ``setup`` (``gateway init``), ``settings`` and ``settings_file`` (the TOML file),
 ``permissions`` (what may be written to a meter); ``hindrances`` (what a start is refused for);
-``checks`` (``gateway check``) with ``place_checks``, ``bearer_checks``, ``meter_checks`` and
-``finding``.
+``checks`` (``gateway check``) with ``place_checks``, ``bearer_checks`` and ``meter_checks``.
 
 *New versions*: ``launcher`` (starts what is to run), ``beginning`` (how it knows), ``slots``.
 """
