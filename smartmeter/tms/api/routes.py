@@ -150,6 +150,14 @@ def _add_lists(app: FastAPI, service: Service) -> None:
     ) -> dict[str, Any]:
         return service.alarms.page(offset, limit, only_open, esn, before)
 
+    @app.get("/api/unknown-devices")
+    async def unknown_devices() -> list[dict[str, Any]]:
+        return service.unknown_devices()
+
+    @app.get("/api/refusals")
+    async def refusals() -> list[dict[str, Any]]:
+        return service.security_events()
+
 
 def _add_network(app: FastAPI, service: Service) -> None:
     @app.get("/health", openapi_extra={"security": [{}]})

@@ -1,6 +1,7 @@
 """Refusals are counted by title and reason, and only strangers are listed as unknown devices."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.refusals import MAX_KINDS, Refusals
 from smartmeter.tms.store.records import store_security_event
 from smartmeter.tms.template import make_template
+from tests.smartmeter.tms.running import rest, running_tms
 
 
 def _stored(refusals: Refusals) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
@@ -40,6 +42,24 @@ def test_a_stranger_is_listed_and_one_that_is_known_or_has_no_title_is_not() -> 
         ("", "not-an-apdu"): 1,
     }
     assert unknown == {".7.2": 3}
+
+
+async def test_a_program_is_told_of_strangers_and_refusals_as_the_page_is(tmp_path: Path) -> None:
+    refusals = Refusals()
+    refusals.note(".7.1", "mac-mismatch")
+    refusals.note(".7.2", "no-such-key", unknown=True)
+    async with running_tms(tmp_path) as tms, rest(tms) as client:
+        change = refusals.take(1000)
+        assert change is not None
+        tms.store.write_now(change)
+        at = "1970-01-01 00:16:40"
+        stranger = {"title": ".7.2", "count": 1, "first": at, "last": at}
+        assert (await client.get("/api/unknown-devices")).json() == [stranger]
+        told = (await client.get("/api/refusals")).json()
+    assert {(one["title"], one["reason"], one["time"], one["count"]) for one in told} == {
+        (".7.1", "mac-mismatch", at, 1),
+        (".7.2", "no-such-key", at, 1),
+    }
 
 
 def test_what_was_taken_is_not_counted_again() -> None:
