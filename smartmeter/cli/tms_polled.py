@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -22,7 +23,9 @@ def command() -> None:
 @client_options
 def list_all(as_json: bool, url: str, user: str) -> None:
     """Tell which are polled, where, and how they do."""
-    found = TmsClient(url, user).get("/api/polled")
+    client, found = TmsClient(url, user), list[Any]()
+    while page := client.get("/api/polled", after=found[-1]["esn"] if found else ""):
+        found += page
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -286,12 +286,16 @@ class Service:
         read, new = await self._server.enter_polled(text)
         return {"read": read, "new": new}
 
-    def polled(self) -> list[dict[str, Any]]:
-        """Give the plain meters that are polled, without their passwords."""
+    def polled(self, after: str = "") -> list[dict[str, Any]]:
+        """Give the plain meters that are polled, without their passwords, so many at a time.
+
+        ``after`` an ESN the next ones follow.
+        """
         source = self._server.head_end.polled
         rows = self.store.read(
             "SELECT esn, address, user_id, model, state, cause FROM polled_meters"
-            " JOIN meters USING (esn) ORDER BY esn LIMIT ?",
+            " JOIN meters USING (esn) WHERE esn>? ORDER BY esn LIMIT ?",
+            after,
             MAX_POLLED,
         )
         return [

@@ -122,8 +122,8 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         return service.collected.polls(esn, limit)
 
     @app.get("/api/polled")
-    async def polled() -> list[dict[str, Any]]:
-        return service.polled()
+    async def polled(after: str = Query("", max_length=16)) -> list[dict[str, Any]]:
+        return service.polled(after)
 
 
 def _add_lists(app: FastAPI, service: Service) -> None:

@@ -106,6 +106,11 @@ async def test_the_command_line_lists_adds_and_removes_by_rest(
         assert "1 of 1" in await run("add", str(tmp_path / "list.csv"))
         told = await run("list", "--json")
         assert "socket://127.0.0.1:1" in told and "secret" not in told
+        lines = LIST + "".join(f"P{n},socket://127.0.0.1:{n},2,secret,kV\n" for n in range(2, 6))
+        await Service(tms).enter_polled(lines)
+        monkeypatch.setattr("smartmeter.tms.service.MAX_POLLED", 2)
+        told = await run("list")
+        assert [line.split()[0] for line in told.splitlines()] == [f"P{n}" for n in range(1, 6)]
         assert await run("remove", "P1") == "P1 is polled no more\n"
         with pytest.raises(SmartMeterError, match="P1: is not known"):
             await run("remove", "P1")
