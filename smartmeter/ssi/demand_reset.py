@@ -28,6 +28,8 @@ class DemandResets:
 
     def __init__(self, memory: Resets, reporter: Reporter) -> None:
         self._memory, self._reporter = memory, reporter
+        #: The last one, and the one before it, were begun since the start: by the clock of now.
+        self._by_this_clock = self._before_too = False
         if memory.reset_before_s is not None and not memory.reset_open:  # cut off before it asked
             self._undo()
 
@@ -45,8 +47,16 @@ class DemandResets:
         if abs(utc_s - memory.reset_s) >= INTERVAL_S and due_s > memory.reset_s:
             memory.reset_open = False
         if not memory.reset_open:
-            memory.reset_before_s = memory.reset_s
-        memory.reset_s = utc_s
+            memory.reset_before_s, self._before_too = memory.reset_s, self._by_this_clock
+        memory.reset_s, self._by_this_clock = utc_s, True
+
+    def clock_set(self, step_s: int) -> None:
+        """The clock was set: what was done by it is as long ago as before."""
+        memory = self._memory
+        if self._by_this_clock:
+            memory.reset_s = max(1, memory.reset_s + step_s)
+        if self._before_too and memory.reset_before_s is not None:
+            memory.reset_before_s = max(1, memory.reset_before_s + step_s)
 
     def script(self, meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:
         """Reset the demand; what it was before stands in ST-25 then."""
@@ -89,7 +99,7 @@ class DemandResets:
     def _undo(self) -> None:
         """It was not done: the one before it is the last."""
         self._memory.reset_s = self._memory.reset_before_s or 0
-        self._memory.reset_before_s = None
+        self._memory.reset_before_s, self._by_this_clock = None, self._before_too
 
     def give_up(self) -> None:
         """Nobody will ask again what became of a reset: it counts as done."""

@@ -136,6 +136,7 @@ class Outcomes:
         clock, memory = self._parts.tasks.clock, self._parts.memory
         if clock.moved_s:
             self._parts.outage.clock_set(clock.moved_s)
+            self._parts.tasks.resets.clock_set(clock.moved_s)
             if self._acknowledged:  # as long ago as before
                 memory.acknowledged_s = max(1, memory.acknowledged_s + clock.moved_s)
             clock.moved_s = 0

@@ -13,6 +13,7 @@ from ansi_tables.ssi_tables import (
 from protocols.c1218.device import Refused
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S
+from smartmeter.network.faults import Partition
 from smartmeter.ssi.memory import Memory, Resets
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -48,6 +49,29 @@ def test_a_second_reset_within_a_day_is_left_out_and_told() -> None:
     street.provision(SCHEDULES=schedules(schedule()))
     street.run(HOUR_S)
     assert set(alarm_codes(street)) == {ModuleAlarm.RESET_NOT_DUE}
+
+
+@pytest.mark.parametrize(("wrong_days", "unheard_h"), [(-3, 5), (3, 1)])
+def test_a_reset_within_a_day_is_left_out_also_where_the_clock_was_set_by_days_between(
+    wrong_days: int, unheard_h: int
+) -> None:
+    """A module that starts beside a wrong clock believes it until the TMS is heard."""
+    street = provisioned(schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=720))
+    street.run(DAY_S + 10 * HOUR_S)
+    registers = street.device.meter.metering.registers
+    assert registers.resets == 1
+    now_us = street.world.now_us
+    true_us = street.calendar.utc_us(now_us) or 0
+    street.device.meter.set_clock(true_us + wrong_days * DAY_S * US_PER_S, now_us)
+    street.link.wrap(cut := Partition())
+    street.device.restart(now_us)
+    street.run(unheard_h * HOUR_S)
+    assert registers.resets == 2
+    street.link.unwrap(cut)
+    street.run((14 - unheard_h) * HOUR_S)
+    assert registers.resets == 2
+    street.run(2 * DAY_S)
+    assert registers.resets >= 3
 
 
 def test_a_reset_on_demand_is_refused_within_a_day_unless_it_is_forced() -> None:
