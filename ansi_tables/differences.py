@@ -20,7 +20,7 @@ from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.meaning.logs import Event
 from ansi_tables.meaning.registers import Register
 from ansi_tables.meaning.scale import digits, finite_decimal
-from ansi_tables.rendering import text_shown, value_text
+from ansi_tables.rendering import last_name, text_shown, value_text
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.values import Record
 from ansi_tables.words import member_meaning
@@ -130,7 +130,7 @@ def _change(number: int, path: str, old: Any, new: Any) -> str:
     if isinstance(old, frozenset) and isinstance(new, frozenset):
         parts = [("gained", new - old), ("lost", old - new)]
         return "; ".join(f"{word} {', '.join(map(str, sorted(s)))}" for word, s in parts if s)
-    name = next(step for step in reversed(path.split(".")) if not step.isdecimal())
+    name = last_name(path)
     if name.endswith("_FLAG") and {old, new} == {0, 1}:
         return "was set" if new else "was cleared"
     meaning = member_meaning(number, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansi_tables.fields import binary, bit_field, record
+from ansi_tables.fields import bcd, binary, bit_field, record, text
 from ansi_tables.tree import Tree
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ STD_STATUS1_FLAGS = (
 
 #: The days in the order of the standard: bits of a week, and columns of a schedule.
 DAYS_OF_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+
+
+def identifier(ctx: Context, characters: int) -> Tree:
+    """A text, or under ID_FORM 1 so many digits in half the octets."""
+    return bcd(characters // 2) if ctx.fmt.id_form else text(ctx, characters)
 
 
 def table_ida(ctx: Context) -> Tree:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ansi_tables.context import Context
 from ansi_tables.errors import TableError, TableValueError, TruncatedTableError
-from ansi_tables.ids import MANUFACTURER_BIT, NAME_MASK, NUMBER_MASK
+from ansi_tables.ids import MANUFACTURER_BIT, NAME_MASK, NUMBER_MASK, name_of
 from ansi_tables.layout import Layout
 from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 
@@ -199,7 +199,7 @@ def _head(table: int, call: Initiate | Outcome, ctx: Context) -> bytes:
     if not 0 <= call.number <= NUMBER_MASK or not 0 <= call.selector <= 15:
         raise TableValueError(
             f"procedure {call.number}, selector {call.selector}",
-            table=f"ST-{table:02d}",
+            table=name_of(table),
             path="PROC",
         )
     head = call.number | (MANUFACTURER_BIT if call.manufacturer else 0)
@@ -213,7 +213,7 @@ def _read_head(table: int, image: bytes, least: int, ctx: Context) -> tuple[int,
         path = ("PROC", "PROC", "SEQ_NBR", "RESULT_CODE")[len(image)]
         raise TruncatedTableError(
             f"{len(image)} octets, at least {least}",
-            table=f"ST-{table:02d}",
+            table=name_of(table),
             path=path,
             offset=len(image),
         )
@@ -235,5 +235,5 @@ def _layout(call: Initiate | Outcome, ctx: Context, table: int) -> Layout | None
     try:
         return Layout(table, known.name, build(ctx))
     except TableError as error:
-        error.table = error.table or f"ST-{table:02d}"
+        error.table = error.table or name_of(table)
         raise

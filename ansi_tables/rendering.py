@@ -100,14 +100,14 @@ def width_of(texts: Iterable[str], limit: int = MAX_PATH) -> int:
     return max((len(text) for text in texts if len(text) <= limit), default=0)
 
 
-def _name(path: str) -> str:
+def last_name(path: str) -> str:
     """Give the last name of a path: EVENT_TIME of DEMANDS.0.EVENT_TIME.1."""
     return next((step for step in reversed(path.split(".")) if not step.isdecimal()), "")
 
 
 def _meaning(number: int, path: str, value: Any) -> str:
     """Give what a code means, else what its member means."""
-    name = _name(path)
+    name = last_name(path)
     if isinstance(value, int):
         return value_meaning(number, name, value) or member_meaning(number, name)
     return member_meaning(number, name)

@@ -26,6 +26,7 @@ from ansi_tables.fields import (
     uint,
 )
 from ansi_tables.identifiers import ed_mode, event, std_status1, std_status2, time_date_qualifier
+from ansi_tables.ids import MANUFACTURER_BIT
 
 Build = Callable[[Context], Tree]
 
@@ -54,7 +55,7 @@ class Procedure:
     @property
     def id(self) -> int:
         """Give the number with bit 11 set for a manufacturer's procedure."""
-        return self.number | self.manufacturer << 11
+        return self.number | self.manufacturer * MANUFACTURER_BIT
 
 
 def _list(ctx: Context) -> Tree:

@@ -6,7 +6,6 @@ from ansi_tables.context import Context
 from ansi_tables.fields import (
     Tree,
     array,
-    bcd,
     binary,
     bit_field,
     record,
@@ -19,6 +18,7 @@ from ansi_tables.fields import (
 from ansi_tables.identifiers import (
     ed_mode,
     event,
+    identifier,
     std_status1,
     std_status2,
     table_ida,
@@ -73,13 +73,6 @@ def general_configuration(ctx: Context) -> Tree:
     )
 
 
-def _identifier(ctx: Context, name: str, octets: int) -> Tree:
-    """A text, or under ID_FORM 1 the same number of digits in half the octets."""
-    if ctx.fmt.id_form:
-        return name / bcd(octets // 2)
-    return name / text(ctx, octets)
-
-
 def manufacturer_identification(ctx: Context) -> Tree:
     """ST-01: who made the device, its model, versions and serial number; 32 or 24 octets."""
     return record(
@@ -91,7 +84,7 @@ def manufacturer_identification(ctx: Context) -> Tree:
         "FW_REVISION_NUMBER" / uint(ctx, 8),
         "MFG_SERIAL_NUMBER" / uint(ctx, 64)
         if ctx.fmt.overrides.serial_number_uint64
-        else _identifier(ctx, "MFG_SERIAL_NUMBER", 16),
+        else "MFG_SERIAL_NUMBER" / identifier(ctx, 16),
     )
 
 
@@ -151,7 +144,7 @@ def pending_status(ctx: Context) -> Tree:
 
 def device_identification(ctx: Context) -> Tree:
     """ST-05: the owner's name for the device; 20 or 10 octets."""
-    return record(_identifier(ctx, "IDENTIFICATION", 20))
+    return record("IDENTIFICATION" / identifier(ctx, 20))
 
 
 def utility_information(ctx: Context) -> Tree:
@@ -159,11 +152,11 @@ def utility_information(ctx: Context) -> Tree:
     return record(
         "OWNER_NAME" / text(ctx, 20),
         "UTILITY_DIV" / text(ctx, 20),
-        _identifier(ctx, "SERVICE_POINT_ID", 20),
-        _identifier(ctx, "ELEC_ADDR", 20),
-        _identifier(ctx, "DEVICE_ID", 20),
-        _identifier(ctx, "UTIL_SER_NO", 20),
-        _identifier(ctx, "CUSTOMER_ID", 20),
+        "SERVICE_POINT_ID" / identifier(ctx, 20),
+        "ELEC_ADDR" / identifier(ctx, 20),
+        "DEVICE_ID" / identifier(ctx, 20),
+        "UTIL_SER_NO" / identifier(ctx, 20),
+        "CUSTOMER_ID" / identifier(ctx, 20),
         "COORDINATE_1" / binary(10),
         "COORDINATE_2" / binary(10),
         "COORDINATE_3" / binary(10),

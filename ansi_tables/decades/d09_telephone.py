@@ -12,7 +12,6 @@ from ansi_tables.context import Context
 from ansi_tables.fields import (
     Tree,
     array,
-    bcd,
     bit_field,
     date,
     rdate,
@@ -24,7 +23,7 @@ from ansi_tables.fields import (
     uint,
     when,
 )
-from ansi_tables.identifiers import DAYS_OF_WEEK
+from ansi_tables.identifiers import DAYS_OF_WEEK, identifier
 from ansi_tables.registry import TableDefinition, opaque
 
 #: ST-91 TELEPHONE_FLAGS.BIT_RATE: where the bit rate of calls is held.
@@ -153,7 +152,6 @@ def answer_parameters(ctx: Context) -> Tree:
 def call_purpose(ctx: Context) -> Tree:
     """ST-96: why the device calls, with its status."""
     named = ctx.table(91).TELEPHONE_FLAGS.ID_IN_PURPOSE
-    identification = bcd(10) if ctx.fmt.id_form else text(ctx, 20)
     return record(
         "CALL_PURPOSE"
         / bit_field(
@@ -168,7 +166,7 @@ def call_purpose(ctx: Context) -> Tree:
         ),
         "ED_MODE" / uint(ctx, 8),
         *_status(ctx),
-        when(named, "IDENTIFICATION" / identification),
+        when(named, "IDENTIFICATION" / identifier(ctx, 20)),
     )
 
 
