@@ -24,8 +24,9 @@ _MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 #: CALENDAR_CTRL of the first season and of the first special schedule.
-_SEASON, _SPECIAL = 3, 19
-_MONTHLY, _WEEKLY, _PERIODIC = 13, 14, 15
+FIRST_SEASON, FIRST_SPECIAL = 3, 19
+#: RDATE.MONTH of what comes back otherwise than once a year.
+MONTHLY, WEEKLY, PERIODIC = 13, 14, 15
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def date_text(value: TableTime | Record) -> str:
     code = value.MONTH
     if code == 0:
         return ""
-    if code == _WEEKLY:
+    if code == WEEKLY:
         return f"every {_weekday(value.WEEKDAY)}"
-    if code == _PERIODIC:
+    if code == PERIODIC:
         return f"every {value.PERIOD} days, {value.DELTA} days after the anchor date"
     offset = f", offset code {value.OFFSET} to {_weekday(value.WEEKDAY)}" if value.OFFSET else ""
-    if code == _MONTHLY:
+    if code == MONTHLY:
         return f"day {value.DAY} of every month{offset}"
     return f"{value.DAY} {_MONTHS[code - 1]} of every year{offset}"
 
@@ -125,10 +126,10 @@ def action_text(action: Record) -> str:
         parts.append("daylight saving begins")
     elif code == DST_OFF:
         parts.append("daylight saving ends")
-    elif _SEASON <= code < _SPECIAL:
-        parts.append(f"season {code - _SEASON}")
-    elif _SPECIAL <= code < END_OF_LIST:
-        parts.append(f"special day {code - _SPECIAL}")
+    elif FIRST_SEASON <= code < FIRST_SPECIAL:
+        parts.append(f"season {code - FIRST_SEASON}")
+    elif FIRST_SPECIAL <= code < END_OF_LIST:
+        parts.append(f"special day {code - FIRST_SPECIAL}")
     parts += ["demand reset"] if action.DEMAND_RESET_FLAG else []
     parts += ["self-read"] if action.SELF_READ_FLAG else []
     return ", ".join(parts)

@@ -17,12 +17,16 @@ from typing import Any
 
 from ansi_tables import Record
 from ansi_tables.identifiers import DAYS_OF_WEEK
+from ansi_tables.meaning.calendar import (
+    FIRST_SEASON,
+    FIRST_SPECIAL,
+    MONTHLY,
+    PERIODIC,
+    WEEKLY,
+)
 from ansi_tables.meaning.daylight import DST_OFF, DST_ON, END_OF_LIST
 
-#: CALENDAR_CTRL of the first season and of the first special schedule.
-FIRST_SEASON, FIRST_SPECIAL = 3, 19
 NO_SPECIAL = 15
-MONTHLY, WEEKLY, PERIODIC = 13, 14, 15
 #: Recurring dates come back within this many days.
 YEAR_DAYS = 366
 
