@@ -105,7 +105,7 @@ def _numbers(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, int, i
 def pointers_within_rings(bench: Bench) -> None:
     """Load profile, event and history logs, self-reads: valid, last and unread."""
     snapshot, looked = bench.snapshot(), False
-    for number in (24, 26, 63, 74, 76):
+    for number in (26, 63, 74, 76):
         if number in snapshot.images:
             looked = True
             for path, record, entries in _lists(snapshot, number):

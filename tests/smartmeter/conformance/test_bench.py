@@ -16,7 +16,7 @@ from protocols.c1221.server import CallOptions, CallServer
 from protocols.datalink.packet import STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
 from protocols.machine import Event, Machine, earliest
-from protocols.psem.codes import START_BAUD
+from protocols.psem.codes import START_BAUD, ResponseCode
 from protocols.transports.memory import MachinePort
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
@@ -423,6 +423,15 @@ def test_a_profile_that_lacks_a_service_makes_its_checks_not_applicable() -> Non
     bench.profile = read_profile("lacks = ['Wait']", "profile")
     (result,) = run(bench, plan(frozenset(), names=frozenset({"D85"})))
     assert result.verdict is Verdict.NOT_APPLICABLE and "Wait" in result.text
+
+
+def test_the_registers_of_the_previous_season_are_no_list_whose_pointers_were_looked_at() -> None:
+    settings = MeterSettings(profile=PROFILES["residential-tou"])
+    bench = bench_on(measured_meter(settings, NOON_UTC_US, 0))
+    assert bench.table(24)
+    bench.refused |= dict.fromkeys((26, 63, 74, 76), ResponseCode.isc)
+    (result,) = run(bench, plan(frozenset(), names=frozenset({"T06"})))
+    assert result.verdict is Verdict.NOT_APPLICABLE, result.text
 
 
 def test_a_log_of_sessions_that_moves_is_no_deviation() -> None:
