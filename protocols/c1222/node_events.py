@@ -83,7 +83,7 @@ class RequestArrived(Event):
 
 @dataclass(frozen=True)
 class ResponseArrived(Event):
-    """The answer to an own request: one response item a service, unless an item failed.
+    """The answer to an own request: one response item a service, unless an item failed; never none.
 
     ``iv`` is the one that a secured answer brought with it: nobody without the
     key made it, and it was made after the request.

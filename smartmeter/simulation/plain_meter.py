@@ -241,9 +241,9 @@ class PlainMeter:
             if event.transaction != self._register_transaction:
                 continue
             self._register_transaction = None
-            responses = event.responses if isinstance(event, ResponseArrived) else ()
+            answer = event.responses[0] if isinstance(event, ResponseArrived) else b""
             try:
-                self.registrant.accepted(decode_registered(b"".join(responses[:1])), now_us)
+                self.registrant.accepted(decode_registered(answer), now_us)
             except RemoteProtocolError:
                 self.registrant.failed(now_us)
             else:

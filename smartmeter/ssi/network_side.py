@@ -286,7 +286,7 @@ class NetworkSide:
                 self._events.append(ReportRefused(asked.entry.number, codes))
             self._failed(asked, "not all items are ok", now_us)
             return
-        response = b"".join(event.responses[:1])
+        response = event.responses[0]
         self._tell_time(response, event.iv, asked.wait.since_us, now_us)
         try:
             answer = decode_registered(response)
@@ -326,7 +326,7 @@ class NetworkSide:
                 self._acknowledged(late.entry, now_us)
             return
         try:
-            answer = decode_registered(b"".join(event.responses[:1]))
+            answer = decode_registered(event.responses[0])
         except RemoteProtocolError:
             return
         self._stop_repeating(late)

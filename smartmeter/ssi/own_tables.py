@@ -18,7 +18,7 @@ from ansi_tables.ssi_tables import (
 from protocols.c1218.scripts import read_table
 from protocols.c1218.steps import ClientLimits, Script
 from protocols.c1218.transfer import ask_to_write
-from protocols.c1222.access import Task
+from protocols.c1222.access import Rights, Task
 from protocols.c1222.services import Service
 from protocols.errors import (
     LinkError,
@@ -34,10 +34,10 @@ from protocols.psem.services import (
     DefaultRead,
     FullRead,
     FullWrite,
-    IndexRead,
     IndexWrite,
     OffsetRead,
     OffsetWrite,
+    Request,
 )
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
@@ -127,41 +127,54 @@ class OwnTables:
             return None
 
     def _serve_one(self, task: Task, limits: ClientLimits) -> Script[bytes]:
-        request, role = task.request, task.rights
-        writes = isinstance(request, WRITES)
-        if writes and role is Role.READ_ONLY:
+        request = task.request
+        if not self._may(task.rights, request):
             return bytes([ResponseCode.isc])
-        if role is Role.ROOT and not self._brings_key(request):
-            return bytes([ResponseCode.isc])
-        if role is Role.MAINTENANCE and self._brings_key(request):
-            return bytes([ResponseCode.isc])  # it could bring one of the TMS
         try:
-            match request:
-                case FullRead(table) if self._in_block(table):
-                    return _OK + block((yield from self._read(table, limits)))
-                case OffsetRead(table, offset, count) if self._in_block(table):
-                    image = yield from self._read(table, limits)
-                    if offset >= len(image):
-                        return bytes([ResponseCode.onp])
-                    return _OK + block(image[offset : offset + count])
-                case FullWrite(table, data) if self._in_block(table):
-                    return bytes([(yield from self._write(table, data, limits))])
-                case FullRead(table):
-                    return _OK + block((yield from read_table(table, limits)))
-                case DefaultRead():
-                    return encode_response((yield request))
-                case OffsetRead() | FullWrite() | OffsetWrite() | IndexRead() | IndexWrite():
-                    if self._in_block(request.table):
-                        return bytes([ResponseCode.onp])
-                    if not writes:
-                        return encode_response((yield request))
-                    answer = yield from ask_to_write(request, request.table)
-                    if answer.ok:
-                        self._parts.link.table_written(request.table, self._parts.latest_us)
-                    return encode_response(answer)
+            if isinstance(request, DefaultRead):
+                return encode_response((yield request))
+            if isinstance(request, (*READS, *WRITES)):
+                serve = self._serve_own if self._in_block(request.table) else self._serve_meters
+                return (yield from serve(request, limits))
         except ServiceRefused as error:
             return bytes([error.code])
         return bytes([ResponseCode.sns])
+
+    def _may(self, role: Rights, request: Service) -> bool:
+        """Tell whether a role may ask for this."""
+        match role:
+            case Role.READ_ONLY:
+                return not isinstance(request, WRITES)
+            case Role.ROOT:
+                return self._brings_key(request)
+            case Role.MAINTENANCE:
+                return not self._brings_key(request)  # it could bring one of the TMS
+        return True
+
+    def _serve_own(self, request: Request, limits: ClientLimits) -> Script[bytes]:
+        """Serve one of the module's tables: read whole or by offset, written whole."""
+        match request:
+            case FullRead(table):
+                return _OK + block((yield from self._read(table, limits)))
+            case OffsetRead(table, offset, count):
+                image = yield from self._read(table, limits)
+                if offset < len(image):
+                    return _OK + block(image[offset : offset + count])
+            case FullWrite(table, data):
+                return bytes([(yield from self._write(table, data, limits))])
+        return bytes([ResponseCode.onp])
+
+    def _serve_meters(self, request: Request, limits: ClientLimits) -> Script[bytes]:
+        """Serve one of the meter's tables."""
+        match request:
+            case FullRead(table):
+                return _OK + block((yield from read_table(table, limits)))
+            case FullWrite(table) | OffsetWrite(table) | IndexWrite(table):
+                answer = yield from ask_to_write(request, table)
+                if answer.ok:
+                    self._parts.link.table_written(table, self._parts.latest_us)
+                return encode_response(answer)
+        return encode_response((yield request))
 
     def _brings_key(self, request: Service) -> bool:
         return isinstance(request, FullWrite) and self._own(request.table) is SsiTable.KEYS
