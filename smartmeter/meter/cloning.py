@@ -37,6 +37,7 @@ from protocols.psem.services import (
 )
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.meter.image import MAX_DELAY_MS, MeterImage, Timings
+from smartmeter.meter.living import CLOCKS
 from smartmeter.meter.moving_table import MOVING, Part, settled
 
 #: What is asked for, to learn what is granted.
@@ -108,12 +109,15 @@ class Cloning:
             yield from self._read(number, limits)
         if self._settings.logon.password is not None:
             yield from self._read_locked(self._settings.logon.password, limits)
-        yield from self._read_moved(limits)
+        yield from self._if_it_answers(self._read_moved(limits))
+        yield from self._if_it_answers(self._read_clock(limits))
         yield from self._read_unlisted()
         yield from self._read_at_the_end()
         yield from self._read_default(limits)
         for number in self._slow():
+            before = self.tables[number]
             yield from self._read(number, limits, again=True)
+            self.tables[number] = before  # as of the moment of the others
 
     def image(self) -> MeterImage:
         """Give what is known as an image; ``missing`` says whether something is left to do."""
@@ -252,6 +256,16 @@ class Cloning:
             if self.refused.get(number) != code:
                 self.locked.setdefault(number, code)
 
+    def _if_it_answers(self, script: Script[None]) -> Script[None]:
+        """Read once more what was read before; where that fails, it stays as it was."""
+        try:
+            yield from script
+        except ServiceRefused as error:
+            if error.code in self.lost:
+                raise SessionEnded(str(error)) from error
+        except (RemoteProtocolError, Unanswered):
+            return
+
     def _read_moved(self, limits: ClientLimits) -> Script[None]:
         """Read again what the meter has put into its lists while they were read."""
         tables = Snapshot(self.tables)
@@ -262,11 +276,12 @@ class Cloning:
                 part = parts.send((yield from self._read_part(part, limits)))
         except StopIteration:
             self.tables.update(tables.images)
-        except ServiceRefused as error:
-            if error.code in self.lost:
-                raise SessionEnded(str(error)) from error
-        except (RemoteProtocolError, Unanswered):
-            return  # they stay as they were read
+
+    def _read_clock(self, limits: ClientLimits) -> Script[None]:
+        """Read the clock again, so that none of the lists is ahead of it."""
+        for number in CLOCKS:
+            if number in self.tables:
+                self.tables[number] = yield from self._settings.read(number, limits)
 
     def _read_part(self, part: Part, limits: ClientLimits) -> Script[bytes]:
         if part.octets is None:

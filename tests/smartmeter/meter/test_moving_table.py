@@ -124,7 +124,10 @@ def test_the_clone_of_a_meter_that_goes_on_holds_what_was_recorded(name: str) ->
         while True:
             step = script.send(line.answer(step) if isinstance(step, Request) else Response(0))
     except StopIteration:
-        agrees(bench, Snapshot(cloning.image().tables))
+        tables = Snapshot(cloning.image().tables)
+    agrees(bench, tables)
+    newest = tables[64].LP_DATA_SET1[tables[63].LP_STATUS_SET1.LAST_BLOCK_ELEMENT]
+    assert newest.BLK_END_TIME.value <= tables[52].CLOCK_CALENDAR.value
 
 
 def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
