@@ -14,7 +14,7 @@ from smartmeter.cli.tms import command
 from smartmeter.cli.whole_file import whole_file
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.cli.served import assert_one_clear_error, smartmeter
-from tests.smartmeter.tms.exports.test_exports import kept, record, store
+from tests.smartmeter.tms.stored import kept, record, store
 
 __all__ = ["kept", "store"]
 

@@ -19,7 +19,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.web.site import Site
-from tests.smartmeter.tms.test_collected import EPOCH_S
+from tests.smartmeter.tms.stored import EPOCH_S
 
 
 def test_a_password_that_comes_by_standard_input_is_taken_without_a_warning(

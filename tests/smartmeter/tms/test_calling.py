@@ -23,8 +23,8 @@ from smartmeter.tms.model import Kind
 from smartmeter.tms.registrations import store_registration
 from smartmeter.tms.template import make_template
 from smartmeter.tms.upgrades import make_image
+from tests.smartmeter.tms.bell import FACTORY, Office
 from tests.smartmeter.tms.peer import HOST_TITLE
-from tests.smartmeter.tms.test_waking import FACTORY, Office
 
 ADDRESS = NativeAddress("192.0.2.7", 1153, TCP).encode()
 IMAGE = make_image(b"payload", MODEL, "2", bytes(32))

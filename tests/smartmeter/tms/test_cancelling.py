@@ -22,9 +22,9 @@ from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
 from smartmeter.version import VERSION
 from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
+from tests.smartmeter.tms.bell import FACTORY, Office
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_collected import EPOCH_S
-from tests.smartmeter.tms.test_waking import FACTORY, Office
+from tests.smartmeter.tms.stored import EPOCH_S
 
 IMAGE = make_image(b"payload", MODEL, "2", bytes(32))
 ESN, WAY = FACTORY.esn, "its connection"

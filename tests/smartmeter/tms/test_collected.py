@@ -1,11 +1,8 @@
 """What came from a meter is shown as the meter meant it when it recorded it."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, AlarmSource, SsiTable
 from smartmeter.base.clock import Calendar
@@ -20,18 +17,9 @@ from smartmeter.tms.store.sqlite import Store
 from tests.ansi_tables.meaning.device import put
 from tests.ansi_tables.meaning.recorder import a_recorder
 from tests.smartmeter.tms.running import running_tms
+from tests.smartmeter.tms.stored import EPOCH_S, QUARTER_S, keep_context, store
 
-EPOCH_S = 1_767_225_600
-QUARTER_S = 900
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "tms.sqlite3")
-    meter = "INSERT INTO meters (esn, title, context_id) VALUES ('SM1', '.7.1', 3)"
-    opened.write_now(lambda c: c.execute(meter))
-    yield opened
-    opened.close()
+__all__ = ["store"]
 
 
 def recorded(store: Store, first: int, context_id: int, values: tuple[int, ...]) -> None:
@@ -40,12 +28,6 @@ def recorded(store: Store, first: int, context_id: int, values: tuple[int, ...])
     intervals = [Interval(n, end_s, b"\x01", values) for n, end_s in ends]
     part = profile_part(1, intervals, QUARTER_S, 1, context_id)
     store.write_now(lambda c: store_intervals(c, "SM1", part, "report", EPOCH_S))
-
-
-def keep_context(store: Store, context_id: int, images: Mapping[int, bytes]) -> None:
-    rows = [("SM1", context_id, table, image) for table, image in images.items()]
-    sql = "INSERT INTO contexts VALUES (?,?,?,?)"
-    store.write_now(lambda c: c.executemany(sql, rows) and None)
 
 
 def test_each_interval_is_scaled_by_the_context_that_it_was_recorded_under(store: Store) -> None:

@@ -21,7 +21,7 @@ from smartmeter.tms.store import sqlite as embedded
 from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
-from tests.smartmeter.tms.test_collected import EPOCH_S
+from tests.smartmeter.tms.stored import EPOCH_S
 from tests.waiting import until
 
 #: Rows whose values are of other kinds than those of the table in whose place they are put.

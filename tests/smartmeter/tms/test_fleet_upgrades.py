@@ -21,8 +21,8 @@ from smartmeter.tms.store.records import store_image
 from smartmeter.tms.topology import topology_of
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.web.meter_page import identity_lines
+from tests.smartmeter.tms.polling import LIST
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_polled_removal import LIST
 
 ESN = "SM000001"
 IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()

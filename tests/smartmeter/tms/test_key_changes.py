@@ -39,7 +39,7 @@ from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.peer import SEED, reasons
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_master_relay import METER, Talker, tms
+from tests.smartmeter.tms.talker import METER, Talker, tms
 from tests.waiting import until
 
 __all__ = ["tms"]

@@ -1,8 +1,6 @@
 """The TMS as master relay: what a network asks it, who passes through it, who is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,7 +12,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION, TEST
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
-from protocols.c1222.node import MessageRejected, Node, RequestArrived, ResponseArrived
+from protocols.c1222.node import MessageRejected, RequestArrived, ResponseArrived
 from protocols.c1222.registration import (
     ConnectionType,
     NodeType,
@@ -43,76 +41,21 @@ from smartmeter.comms.paths import TcpPath
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.way_finder import ACCEPTS
 from smartmeter.simulation.fleet import Fleet, FleetSettings
-from smartmeter.simulation.street import MODEL, Street, factory_of
+from smartmeter.simulation.street import Street
 from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
 from smartmeter.tms.model import Kind as JobKind
 from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS, REGISTRATION_PERIOD_S
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
-from smartmeter.tms.shipment import Shipped
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, lock, request
 from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.relays import asked, tcp
 from tests.smartmeter.tms.peer import HOST_TITLE, answer_to
-from tests.smartmeter.tms.running import running_tms
+from tests.smartmeter.tms.talker import HOST, METER, SEED, Talker, tms
 from tests.waiting import until
 
-SEED = 5
-METER, HOST = factory_of(1, SEED, "x"), factory_of(2, SEED, "x")
-
-
-@pytest.fixture
-async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    async with running_tms(tmp_path) as server:
-        shipped = [Shipped(f.esn, str(f.title), f.key, MODEL) for f in (METER, HOST)]
-        server.import_shipment(shipped)
-        yield server
-
-
-class Talker:
-    """A node with a connection that stays."""
-
-    def __init__(self, factory: Any, tms: TmsServer) -> None:
-        self._cipher, self._tms = EaxPrime(factory.key), tms
-        self.factory = factory
-        self.node = Node(factory.title, self, tms.calendar)
-        self._stream = ApduStream()
-        self.events: list[Any] = []
-
-    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        return self._cipher if key_id == 0 else None
-
-    async def __aenter__(self) -> "Talker":
-        self._reader, self._writer = await asyncio.open_connection(*self._tms.address)
-        return self
-
-    async def __aexit__(self, *ended: object) -> None:
-        self._writer.close()
-
-    async def hear(self, kind: type) -> Any:
-        """Give the next event of a kind; the TMS asks meanwhile what it likes."""
-        async with asyncio.timeout(60):
-            while True:
-                for place, event in enumerate(self.events):
-                    if isinstance(event, kind):
-                        return self.events.pop(place)
-                for octets in self._stream.feed(await self._reader.read(4096)):
-                    self.node.receive("tcp", octets, monotonic_us())
-                self.events += self.node.events()
-
-    async def ask(self, *services: bytes, key_id: int | None = 0) -> tuple[bytes, ...]:
-        self.node.request(services, HOST_TITLE, "tcp", monotonic_us(), key_id=key_id)
-        for _, octets in self.node.outgoing():
-            self._writer.write(octets)
-        responses: tuple[bytes, ...] = (await self.hear(ResponseArrived)).responses
-        return responses
-
-    async def register(self, node_type: NodeType = NodeType.END_DEVICE, **more: Any) -> bytes:
-        factory = self.factory
-        service = Register(factory.title, serial_uid(factory.esn), node_type=node_type, **more)
-        [answer] = await self.ask(encode_service(service))
-        return answer
+__all__ = ["tms"]
 
 
 async def test_a_registration_that_rfc_6142_calls_invalid_is_iar(tms: TmsServer) -> None:

@@ -5,34 +5,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import Snapshot
-from protocols.c1218.device import Refused
-from protocols.c1218.steps import ClientLimits
 from protocols.psem.codec import block, decode_request
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, OffsetRead, Response
+from protocols.psem.services import FullRead
 from protocols.transports.async_tcp import parse_address
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.nvram import MemoryNvram
-from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.optical_port import OpticalPort
-from smartmeter.meter.profiles import PROFILES
 from smartmeter.simulation.memory_store import MemoryStore
-from smartmeter.ssi.meter_data import read_context
-from smartmeter.ssi.profile_reading import Interval, read_profile
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed
+from smartmeter.tms.exchanges import ExchangeFailed
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import State
-from smartmeter.tms.poll_plan import PollDue, PollPlan, poll_schedules
+from smartmeter.tms.poll_plan import PollDue, PollPlan
 from smartmeter.tms.polled_list import PolledMeter, import_polled, read_polled
-from smartmeter.tms.polled_reading import Known, PlainReading, poll
+from smartmeter.tms.polled_reading import Known, poll
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -41,14 +33,11 @@ from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
 from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
+from tests.smartmeter.tms.polling import EPOCH_S, EVERYTHING, SCHEDULES, US_PER_S, Bench, flat
 from tests.smartmeter.tms.running import rest, running_tms
 from tests.waiting import until
 
-EPOCH_S = 1_767_225_600
 HEADER = "esn,address,user_id,password,model\n"
-SCHEDULES = {one.number: one for one in poll_schedules(make_template())}
-EVERYTHING = Known({}, {})
-US_PER_S = 1_000_000
 
 
 # The list.
@@ -176,90 +165,6 @@ def test_what_was_polled_before_a_restart_is_not_polled_again() -> None:
 
 
 # The script.
-
-
-class Bench:
-    """A meter, and scripts answered by the device behind its port."""
-
-    def __init__(
-        self, profile: str = "residential", interval_min: int | None = None, serial: str = "1"
-    ) -> None:
-        self.calendar = Calendar(EPOCH_S * US_PER_S)
-        settings = MeterSettings(serial, profile=PROFILES[profile], interval_min=interval_min)
-        self.refused, self.refusal = set[int](), ResponseCode.isc
-        self.meter = Meter(settings, MemoryNvram(), self.calendar, 0)
-        self.now_us = 0
-        self.asked: list[object] = []
-        self.between: Callable[[object], None] = lambda request: None
-
-    def run(self, hours: float) -> None:
-        self.now_us += int(hours * 3600) * US_PER_S
-        self.meter.expire(self.now_us)
-
-    def answer(self, octets: bytes) -> bytes:
-        request = decode_request(octets)
-        self.asked.append(request)
-        self.between(request)
-        assert isinstance(request, FullRead | OffsetRead)
-        if request.table in self.refused:
-            return bytes([self.refusal])
-        port = OpticalPort(self.meter)
-        port.logon(2, b"TMS", self.now_us)
-        port.security(b"reader".ljust(20), self.now_us)
-        try:
-            if isinstance(request, FullRead):
-                return b"\0" + block(port.read(request.table, self.now_us))
-            image = port.read(request.table, self.now_us)
-            return b"\0" + block(image[request.offset : request.offset + request.count])
-        except Refused as refused:
-            return bytes([refused.code])
-        finally:
-            port.session_ended(True, self.now_us)
-
-    def poll(self, schedule: int, known: Known = EVERYTHING) -> PlainReading:
-        return self.run_script(poll(SCHEDULES[schedule], known))
-
-    def run_script(self, script: Exchange[PlainReading]) -> PlainReading:
-        self.asked.clear()
-        answers: list[bytes] | None = None
-        try:
-            while True:
-                services = script.send(answers) if answers is not None else next(script)
-                answers = [self.answer(one) for one in services]
-        except StopIteration as stop:
-            reading: PlainReading = stop.value
-            return reading
-
-    def module_reads(self, set_nbr: int) -> list[Interval]:
-        """What the SSI module reads of the same ring."""
-
-        def script() -> Any:
-            limits = ClientLimits()
-            context = yield from read_context(limits)
-            return (yield from read_profile(context, set_nbr, None, 5000, limits))
-
-        work = script()
-        response: Response | None = None
-        try:
-            while True:
-                request = work.send(response) if response is not None else next(work)
-                port = OpticalPort(self.meter)
-                port.security(b"reader".ljust(20), self.now_us)
-                image = port.read(request.table, self.now_us)
-                if isinstance(request, OffsetRead):
-                    image = image[request.offset : request.offset + request.count]
-                response = Response(0, block(image))
-        except StopIteration as stop:
-            return list(stop.value.intervals)
-
-
-def flat(reading: PlainReading, set_nbr: int = 1) -> list[tuple[int, int, bytes, list[int]]]:
-    return [
-        (run["FIRST_SEQUENCE"] + n, one["END_TIME"], one["STATUS"], one["VALUES"])
-        for run in reading.profile
-        if run["SET"] == set_nbr
-        for n, one in enumerate(run["INTERVALS"])
-    ]
 
 
 @pytest.mark.parametrize("profile", ["residential", "commercial", "bcd-1997", "unusual"])

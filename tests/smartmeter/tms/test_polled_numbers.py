@@ -8,7 +8,7 @@ from protocols.psem.codec import block, decode_request, table_data
 from protocols.psem.services import FullRead
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.tms.exchanges import ExchangeFailed
-from tests.smartmeter.tms.test_polled import Bench, flat
+from tests.smartmeter.tms.polling import Bench, flat
 
 
 class OddBench(Bench):

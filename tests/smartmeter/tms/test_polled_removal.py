@@ -19,10 +19,10 @@ from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.template import make_template
 from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
+from tests.smartmeter.tms.polling import LIST
 from tests.smartmeter.tms.running import running_tms
 from tests.waiting import until
 
-LIST = "esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,secret,kV\n"
 NOW_S = 1_767_225_600
 
 

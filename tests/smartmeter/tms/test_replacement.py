@@ -22,7 +22,7 @@ from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.records import store_events
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.store.test_pruning import part
+from tests.smartmeter.tms.stored import part
 
 EPOCH_S = 1_767_225_600
 SHIPPED = [Shipped(f"SM{n}", f".7.{n}", bytes(16), "M") for n in range(1, 5)]

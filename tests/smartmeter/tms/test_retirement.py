@@ -19,9 +19,9 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.model import Kind
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped, import_shipment
+from tests.smartmeter.tms.polling import LIST
 from tests.smartmeter.tms.running import running_tms
-from tests.smartmeter.tms.test_polled_removal import LIST
-from tests.smartmeter.tms.test_standing import Street
+from tests.smartmeter.tms.street import Street
 from tests.waiting import until
 
 DAY_S = 86_400

@@ -9,7 +9,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite, Logon, OffsetWrite
 from smartmeter.tms.open_answers import OpenAnswers, Share
 from smartmeter.tms.server import TmsServer
-from tests.smartmeter.tms.test_master_relay import HOST, METER, Talker, tms
+from tests.smartmeter.tms.talker import HOST, METER, Talker, tms
 
 __all__ = ["tms"]
 

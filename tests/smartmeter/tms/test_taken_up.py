@@ -16,7 +16,7 @@ from smartmeter.tms.store.job_rows import MAX_TAKEN_UP
 from smartmeter.tms.upgrades import Image, make_image
 from smartmeter.version import VERSION
 from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
-from tests.smartmeter.tms.test_standing import Street
+from tests.smartmeter.tms.street import Street
 
 #: Forty messages for each meter.
 PAYLOAD = Random("pieces").randbytes(40_000)

@@ -14,7 +14,7 @@ from smartmeter.tms.polled_reading import Known
 from smartmeter.tms.polled_source import PolledSource, store_poll
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
-from tests.smartmeter.tms.test_polled import EPOCH_S, SCHEDULES, US_PER_S, Bench, flat
+from tests.smartmeter.tms.polling import EPOCH_S, SCHEDULES, US_PER_S, Bench, flat
 
 HOUR_S = 3600
 INTERVALS, DAILY = 1, 2

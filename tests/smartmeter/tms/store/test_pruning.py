@@ -30,6 +30,7 @@ from smartmeter.tms.store.queries import gaps
 from smartmeter.tms.store.records import store_events
 from smartmeter.tms.store.sqlite import Store
 from tests.smartmeter.tms.reporting import UTC_S, Office
+from tests.smartmeter.tms.stored import part
 from tests.waiting import wait_until
 
 RING = (Numbered.INTERVAL, "SM1", 1, 1)
@@ -45,17 +46,6 @@ def prune(store: Store, keep_days: int = 30, now_s: int = NOW_S) -> None:
             told = store.write_now(script.send(told))
         except StopIteration:
             return
-
-
-def part(first: int, ends: list[int], epoch: int = 1, value: int = 7) -> dict[str, Any]:
-    return {
-        "SET": 1,
-        "RING_EPOCH": epoch,
-        "FIRST_SEQUENCE": first,
-        "INT_LENGTH_S": 900,
-        "CONTEXT_ID": 1,
-        "INTERVALS": [{"END_TIME": end, "STATUS": b"", "VALUES": [value]} for end in ends],
-    }
 
 
 def keep(store: Store, what: dict[str, Any], received_s: int) -> int:

@@ -25,8 +25,7 @@ from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.users import Users
 from smartmeter.tms.web import frame
 from smartmeter.tms.web.site import Site
-from tests.smartmeter.tms.exports.test_exports import record
-from tests.smartmeter.tms.test_collected import EPOCH_S
+from tests.smartmeter.tms.stored import EPOCH_S, record
 from tests.waiting import until
 
 #: More than the system keeps of a connection that nobody reads, in rows of a kilobyte.
