@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.arrivals import ReportArrived
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.store import records
@@ -62,4 +63,11 @@ class ReportGroups:
             finally:  # what follows from a report may find a full disk: the next are stored even so
                 then()
 
-        self._commits.write(lambda c: records.store_reports(c, group, utc_s), after)
+        try:
+            self._commits.write(lambda c: records.store_reports(c, group, utc_s), after)
+        except StorageError:  # no change has a place to wait, and each would be tried for long
+            refused, self._waiting = [*group, *self._waiting], []
+            for report in refused:
+                self._failed(report)
+            then()
+            raise

@@ -122,3 +122,20 @@ def test_a_meter_context_is_asked_for_when_it_is_not_stored(
     office.send(0, 1, 0, CONFIG_VERSION=office.head_end.template.version)
     office.settle()
     assert office.head_end.jobs.has(esn, Kind.CONTEXT) is not is_stored
+
+
+def test_when_no_change_has_a_place_to_wait_reports_are_refused_and_stored_when_there_is(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(*_: object) -> None:
+        raise StorageError("tms.sqlite3", "changes wait for it", "is its medium sound?")
+
+    refused = [ResponseCode.err, ResponseCode.err]
+    office.send(0, 1, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(office.store, "write", is_full)
+        with pytest.raises(StorageError):
+            office.settle()
+    assert office.answers() == [(0, refused)]
+    office.send(0, 1, 0)
+    assert office.answers() == [(0, [0, 0])]
