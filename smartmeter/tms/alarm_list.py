@@ -41,8 +41,9 @@ class AlarmList:
             *(*values, before, bounded(limit), max(0, offset)),
         )
         sql = f"SELECT count(*) FROM alarms WHERE {where}"
-        if only_open and not esn:  # counted as they come: there may be a great many
-            sql = "SELECT count FROM totals WHERE name='open_alarms'"
+        if not esn:  # counted as they come: there may be a great many
+            name = "open_alarms" if only_open else "alarms"
+            sql = f"SELECT count FROM totals WHERE name='{name}'"
         total = self._store.number(sql, *values)
         return {"total": total, "alarms": [_alarm(row) for row in rows]}
 

@@ -29,13 +29,15 @@ class JobList:
         Who goes on below the last one of a page reads none twice; an offset moves with what comes.
         """
         where, values = ("esn=?", [esn]) if esn else ("TRUE", [])
+        count = "SELECT count(*) FROM jobs WHERE esn=?"
+        if not esn:  # counted as it comes: there may be a great deal
+            count = "SELECT count FROM totals WHERE name='jobs'"
         rows = self._store.read(
             f"SELECT * FROM jobs WHERE {where} AND id<? ORDER BY id DESC LIMIT ? OFFSET ?",
             *(*values, before, bounded(limit), max(0, offset)),
         )
-        total = self._store.number(f"SELECT count(*) FROM jobs WHERE {where}", *values)
         return {
-            "total": total,
+            "total": self._store.number(count, *values),
             "jobs": [
                 {
                     "id": r["id"],

@@ -45,6 +45,7 @@ def test_how_many_are_open_is_known_without_counting_them(store: MemoryStore) ->
     assert open_ones(store) == listed.page(only_open=True)["total"] == 14
     store.write_now(lambda c: c.execute("DELETE FROM alarms WHERE id IN (3, 4)").rowcount)
     assert open_ones(store) == store.number("SELECT count(*) FROM alarms WHERE closed_by=''")
+    assert listed.page()["total"] == store.number("SELECT count(*) FROM alarms") == 13
 
 
 def test_alarms_are_closed_together_of_one_meter_or_all_and_what_came_later_stays_open(

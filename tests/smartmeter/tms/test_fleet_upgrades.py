@@ -11,6 +11,7 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.ssi.factory import relative_title
 from smartmeter.tms.fleet_upgrades import MAX_LIST, FleetUpgrades
+from smartmeter.tms.job_list import JobList
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -89,7 +90,7 @@ async def test_a_list_of_upgrades_takes_one_commit(server: TmsServer) -> None:
     assert (list(begun["jobs"]), len(commits)) == (esns, 1)
 
 
-async def test_pages_of_upgrades_and_ways_are_had_without_a_look_at_all_other_work(
+async def test_pages_of_work_upgrades_and_ways_are_had_without_a_look_at_all_the_work(
     server: TmsServer,
 ) -> None:
     """The loop waits for them, and with it every report that is to be acknowledged."""
@@ -113,7 +114,10 @@ async def test_pages_of_upgrades_and_ways_are_had_without_a_look_at_all_other_wo
             after = page[-1]["esn"]
             pages.append([(one["esn"], one["job"]) for one in page])
         topology_of(server)
-        return len(steps), pages
+        total = JobList(server).page(limit=2)["total"]
+        looked = len(steps)
+        assert total == server.store.number("SELECT count(*) FROM jobs")
+        return looked, pages
 
     before, pages = told()
     newest = list(zip(esns, range(11, 16), strict=True))
@@ -122,6 +126,8 @@ async def test_pages_of_upgrades_and_ways_are_had_without_a_look_at_all_other_wo
     work(Kind.EVENTS, 500)
     after, again = told()
     assert again == pages and after < 1.5 * before
+    server.store.write_now(lambda c: c.execute("DELETE FROM jobs WHERE id > 20").rowcount)
+    assert JobList(server).page()["total"] == 20
 
 
 def upgrades_of(server: TmsServer, esn: str) -> list[int]:

@@ -143,7 +143,7 @@ def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["bookmarks", "meters"])
-@pytest.mark.parametrize("version", [0, 5, 20, -3])
+@pytest.mark.parametrize("version", [0, 5, 21, -3])
 def test_a_database_of_another_program_is_left_alone(
     tmp_path: Path, version: int, table: str
 ) -> None:
