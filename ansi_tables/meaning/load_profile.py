@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from ansi_tables.meaning.scale import Exact, Raw
 from ansi_tables.meaning.sources import OfSource, source
 from ansi_tables.profile_blocks import NO_TIME, ProfileBlock
 from ansi_tables.profile_columns import ProfileColumns, profile_columns
+from ansi_tables.times import EPOCH
 from ansi_tables.values import TableTime
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class LoadProfile:
     def ends(self) -> tuple[datetime | None, ...]:
         """Give the end of each interval, aware and in the meter's own civil time."""
         return tuple(
-            None if end == NO_TIME else self.clock.local(datetime.fromtimestamp(end, UTC))
+            None if end == NO_TIME else self.clock.local(EPOCH + timedelta(seconds=end))
             for end in self.ends_utc_s
         )
 
@@ -277,5 +278,5 @@ def _blocks(tables: Snapshot, columns: ProfileColumns, rules: ClockRules) -> Ite
 
     for block in columns.blocks:
         utc_s = block.end_utc_s
-        end = None if utc_s == NO_TIME else rules.local(datetime.fromtimestamp(utc_s, UTC))
+        end = None if utc_s == NO_TIME else rules.local(EPOCH + timedelta(seconds=utc_s))
         yield Block(block.element, block.sequence, block.rows, end, tuple(readings(block)))

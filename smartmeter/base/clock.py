@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from smartmeter.base.errors import SettingsError
@@ -25,6 +26,8 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 MAX_RATE = 1_000_000
 #: Seconds since 1970 are 32 bits in C12.22's stamps.
 MAX_CALENDAR_S = 1 << 32
+#: Not by the system's own times: those of a 32-bit board may end in 2038.
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 #: A wall clock that moves by more against the monotonic one was set.
 WALL_SET_US = 1_000_000
 
@@ -111,6 +114,11 @@ def monotonic_us() -> int:
 def wall_utc_us() -> int:
     """Give the machine's wall clock as UTC in microseconds; only hosts call this."""
     return time.time_ns() // 1000
+
+
+def utc_moment(utc_s: int) -> datetime:
+    """Give UTC seconds since 1970 as an instant; OverflowError at the ends of the calendar."""
+    return _BEGIN + timedelta(seconds=utc_s)
 
 
 def shared_calendar(

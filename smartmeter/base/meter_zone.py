@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 from ansi_tables.meaning.clock import ClockRules
-from smartmeter.base.clock import MINUTE_S
+from smartmeter.base.clock import MINUTE_S, utc_moment
 from smartmeter.base.zone import Zone
 
 #: Years before and after now for which the changes of daylight saving are listed.
@@ -21,7 +21,7 @@ def meter_zone(rules: ClockRules, utc_s: int) -> Zone:
     """
     standard_s = rules.zone_min * MINUTE_S
     shift_s = rules.dst_min * MINUTE_S
-    year = datetime.fromtimestamp(utc_s, UTC).year
+    year = utc_moment(utc_s).year
     changes = []
     for wall, on in rules.dates.changes(year - YEARS_BEFORE, year + YEARS_AFTER):
         # A change comes in the wall time that ends there.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ansi_tables.ssi_tables import ScheduleKind
-from smartmeter.base.clock import DAY_S, HOUR_S, MINUTE_S
+from smartmeter.base.clock import DAY_S, HOUR_S, MINUTE_S, utc_moment
 from smartmeter.base.zone import UTC_ZONE, Zone
 
 LAST_DAY = 255
@@ -155,7 +155,7 @@ class Recurrence:
         return int(moment.timestamp())
 
     def _months(self, second: int, step: int) -> Iterator[datetime]:
-        moment = datetime.fromtimestamp(second, UTC)
+        moment = utc_moment(second)
         months = moment.year * 12 + moment.month - 1
         for offset in range(_MONTHS_AHEAD):
             year, month = divmod(months + step * offset, 12)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from random import SystemRandom
@@ -21,7 +20,7 @@ from protocols.transports.modem_port import call_name
 from protocols.transports.names import tcp_address
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
-from smartmeter.base.clock import wall_utc_us
+from smartmeter.base.clock import utc_moment, wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError, told_as
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
@@ -193,7 +192,7 @@ def _run(
 
 def _how(port: str) -> dict[str, Any]:
     """Say what was tested, when and with what."""
-    at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
+    at = utc_moment(wall_utc_us() // 1_000_000).isoformat()
     return {"port": port, "at": at, "smartmeter": VERSION}
 
 

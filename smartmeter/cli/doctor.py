@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from protocols.transports.modem_port import call_name
+from smartmeter.base.clock import utc_moment
 from smartmeter.base.finding import Finding, well, wrong
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.given import refuse_given
@@ -56,7 +57,7 @@ def look_at_dependencies() -> Iterator[Finding]:
 
 def look_at_clock(utc_s: float) -> Finding:
     """Look whether the computer's clock can be right; it stamps what is sent."""
-    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(utc_s))
+    shown = f"{utc_moment(int(utc_s)):%Y-%m-%d %H:%M:%S} UTC"
     if utc_s < EARLIEST_SENSIBLE_UTC_S:
         return wrong("clock", shown, "set the clock, or start its NTP service")
     return well("clock", shown)

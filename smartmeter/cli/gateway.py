@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smartmeter.base.address import host_port
-from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import monotonic_us, shared_calendar, utc_moment, wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import file_option, folder_option
@@ -136,7 +135,7 @@ def _shown(key: str, value: Any) -> str:
     if value is None:
         return "-"
     if key in _MOMENTS:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return utc_moment(value).strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
@@ -32,7 +32,7 @@ from ansi_tables.ssi_tables import (
     SsiTable,
     Task,
 )
-from smartmeter.base.clock import DAY_S
+from smartmeter.base.clock import DAY_S, utc_moment
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.provisioning import fault, recurrence, zone
 from smartmeter.base.tasks import Recurrence
@@ -246,7 +246,7 @@ def zone_table(name: str) -> dict[str, Any]:
 
 
 def _offset_s(local: tzinfo, day: int, second: int = 0) -> int:
-    offset = datetime.fromtimestamp(day * DAY_S + second, local).utcoffset()
+    offset = utc_moment(day * DAY_S + second).astimezone(local).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import IntEnum
 
 from ansi_tables.events import MANUFACTURER_EVENT, event_text
 from ansi_tables.ssi_tables import AlarmSource, ScheduleKind
+from smartmeter.base.clock import utc_moment
 from smartmeter.base.tasks import Recurrence
 from smartmeter.base.zone import UTC_ZONE
 
@@ -16,8 +16,8 @@ def iso(utc_s: int | None) -> str:
     if not utc_s:
         return ""
     try:
-        return datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
+        return utc_moment(utc_s).strftime("%Y-%m-%d %H:%M:%S")
+    except OverflowError:
         return str(utc_s)
 
 

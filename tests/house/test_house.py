@@ -114,6 +114,14 @@ def test_only_the_shells_touch_the_world(path: Path) -> None:
                 assert (node.module, alias.name) in ALLOWED_NAMES, f"line {node.lineno}"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_no_date_is_made_by_the_system_whose_times_may_end_in_2038(path: Path) -> None:
+    banned = {"fromtimestamp", "utcfromtimestamp", "gmtime", "localtime", "mktime"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        wrong = isinstance(node, ast.Attribute) and node.attr in banned
+        assert not wrong, f"line {getattr(node, 'lineno', 0)}: smartmeter.base.clock.utc_moment"
+
+
 @pytest.mark.parametrize("path", ALL_SOURCES, ids=_name)
 def test_nothing_is_unfinished(path: Path) -> None:
     words = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error")

@@ -18,9 +18,9 @@ import io
 import os
 import stat
 import zlib
-from datetime import UTC, datetime
 from pathlib import Path
 
+from smartmeter.base.clock import utc_moment
 from smartmeter.base.errors import StorageError, told_as
 from smartmeter.base.file import sync_folder
 from smartmeter.gateway.readings import Readings
@@ -131,4 +131,4 @@ def holds_lines(path: Path) -> bool:
 
 def _end(end_s: int) -> str:
     """Give the end of an interval, nothing where the meter gave it no time."""
-    return f"{datetime.fromtimestamp(end_s, UTC):%Y-%m-%dT%H:%M:%SZ}" if end_s else ""
+    return f"{utc_moment(end_s):%Y-%m-%dT%H:%M:%SZ}" if end_s else ""

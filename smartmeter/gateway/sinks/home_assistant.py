@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from smartmeter.base.clock import utc_moment
 from smartmeter.version import VERSION
 
 STATISTIC_SOURCE = "smartmeter"
@@ -107,7 +107,7 @@ def state_payload(
     if power_w is not None:
         state["power_w"] = str(power_w.quantize(Decimal("0.1")))
     if interval is not None and interval["end_s"]:
-        state["interval_end"] = datetime.fromtimestamp(interval["end_s"], UTC).isoformat()
+        state["interval_end"] = utc_moment(interval["end_s"]).isoformat()
     return state
 
 
@@ -149,7 +149,7 @@ def hourly_statistics(
         sums[hour_s] = total
     return [
         {
-            "start": datetime.fromtimestamp(hour_s, UTC).isoformat(),
+            "start": utc_moment(hour_s).isoformat(),
             "state": _whole(total),
             "sum": _whole(total),
         }

@@ -13,7 +13,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from protocols.transports.port import system_words
-from smartmeter.base.clock import HOUR_S
+from smartmeter.base.clock import HOUR_S, utc_moment
 from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.sinks.home_assistant import metadata_for
@@ -217,7 +217,7 @@ def _sums(found: object, statistic_id: str) -> dict[int, int]:
 
 
 def _iso(utc_s: int) -> str:
-    return datetime.fromtimestamp(utc_s, UTC).isoformat()
+    return utc_moment(utc_s).isoformat()
 
 
 def _object(text: str | bytes) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from ansi_tables import Snapshot
 from ansi_tables.errors import TableError
 from ansi_tables.meaning.clock import MAX_ZONE_MIN, ClockRules, clock_rules
 from ansi_tables.meaning.daylight import NO_CHANGES
+from smartmeter.base.clock import utc_moment
 
 QUARTER_S = 900
 
@@ -17,9 +18,7 @@ QUARTER_S = 900
 @lru_cache(maxsize=4096)
 def utc_text(utc_s: int) -> str:
     """Give an instant as "2026-11-26T12:00:00Z"; empty where there is none."""
-    return (
-        f"{datetime.fromtimestamp(utc_s, UTC).replace(tzinfo=None).isoformat()}Z" if utc_s else ""
-    )
+    return f"{utc_moment(utc_s).replace(tzinfo=None).isoformat()}Z" if utc_s else ""
 
 
 class LocalTime:
@@ -42,9 +41,9 @@ class LocalTime:
         if quarter not in self._zones:
             if len(self._zones) > 100_000:
                 self._zones.clear()
-            begin = datetime.fromtimestamp(quarter * QUARTER_S, UTC)
+            begin = utc_moment(quarter * QUARTER_S)
             self._zones[quarter] = self._rules.local(begin)
-        return datetime.fromtimestamp(utc_s, self._zones[quarter].tzinfo).isoformat()
+        return utc_moment(utc_s).astimezone(self._zones[quarter].tzinfo).isoformat()
 
 
 def _rules(context: Mapping[int, bytes]) -> ClockRules | None:

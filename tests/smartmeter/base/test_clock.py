@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartmeter.base.clock import US_PER_S, Calendar, follow_wall, shared_calendar
+from smartmeter.base.clock import US_PER_S, Calendar, follow_wall, shared_calendar, utc_moment
 from smartmeter.base.errors import SettingsError
 
 instants = st.integers(0, 10**15)
+
+
+def test_an_instant_is_told_up_to_the_last_that_32_bits_hold() -> None:
+    assert utc_moment(0).isoformat() == "1970-01-01T00:00:00+00:00"
+    assert utc_moment((1 << 32) - 1).isoformat() == "2106-02-07T06:28:15+00:00"
+    with pytest.raises(OverflowError):
+        utc_moment(1 << 40)
 
 
 @given(instants, st.fractions(Fraction(1, 1000), 100_000), instants, st.integers(-200, 200))
