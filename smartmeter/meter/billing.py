@@ -174,8 +174,7 @@ class Billing:
     def self_read_table(self) -> bytes:
         """Give ST-26: a head with counters of 8 bits, then all entries."""
         pointers, order = self.self_reads.pointers, self.program.formats.data_order
-        flags = sum(bit << k for k, bit in enumerate(pointers.flags.values()))
-        head = bytes([flags, pointers.valid, pointers.newest])
+        head = bytes([pointers.flag_bits, pointers.valid, pointers.newest])
         head += (pointers.added % 65536).to_bytes(2, order) + bytes([pointers.unread])
         return head + self.self_reads.octets()
 

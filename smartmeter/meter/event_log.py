@@ -159,8 +159,7 @@ class Log:
     def image(self) -> bytes:
         """Give the log's data table."""
         pointers, order = self.list.pointers, self._formats.data_order
-        flags = sum(bit << k for k, bit in enumerate(pointers.flags.values()))
-        head = bytes([flags]) + pointers.valid.to_bytes(2, order)
+        head = bytes([pointers.flag_bits]) + pointers.valid.to_bytes(2, order)
         head += pointers.newest.to_bytes(2, order) + pointers.added.to_bytes(4, order)
         return head + pointers.unread.to_bytes(2, order) + self.list.octets()
 

@@ -31,6 +31,7 @@ from ansi_tables import TableError, image_from_json
 from ansi_tables.snapshot import IMAGE_FORMAT
 from protocols.c1218.grant import MIN_PACKET_OCTETS
 from protocols.datalink.packet import MAX_PACKET_OCTETS
+from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.psem.codes import BAUD_CODES, ResponseCode
 from protocols.psem.services import OPTIONAL_SERVICES
 from smartmeter.base.errors import SettingsError
@@ -143,8 +144,8 @@ def _read(image: Mapping[str, Any], tables: dict[int, bytes], identity: Any) -> 
     default = MeterImage(tables)
     timings = _object(image, "timings")
     passwords = [_hex(f"passwords[{n}]", p) for n, p in enumerate(_list(image, "passwords"))]
-    if any(len(password) > 20 for password in passwords):
-        raise _Wrong('"passwords": at most 20 octets each')
+    if any(len(password) > PASSWORD_OCTETS for password in passwords):
+        raise _Wrong(f'"passwords": at most {PASSWORD_OCTETS} octets each')
     return MeterImage(
         tables,
         identity,

@@ -73,6 +73,11 @@ class ListPointers:
             "INHIBIT_OVERFLOW_FLAG": int(self.inhibit),
         }
 
+    @property
+    def flag_bits(self) -> int:
+        """Give LIST_STATUS_BFLD as its octet."""
+        return sum(bit << k for k, bit in enumerate(self.flags.values()))
+
     def to_json(self) -> list[Any]:
         """Give the counters for non-volatile memory."""
         return [self.added, self.valid, self.unread, self.overflow]

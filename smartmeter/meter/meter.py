@@ -22,7 +22,7 @@ from typing import Any
 from ansi_tables import Context, layout_for
 from ansi_tables.ids import NAME_MASK
 from ansi_tables.layout import Layout
-from ansi_tables.procedures import procedure_asked
+from ansi_tables.procedures import INITIATE, procedure_asked
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
@@ -390,7 +390,7 @@ class Meter:
         """Tell whether the meter takes writes of a table, or of its pending copy."""
         waits = pending_of(number)
         if waits is not None:
-            number = waits if self.program.formats.nbr_pending and waits != 7 else -1
+            number = waits if self.program.formats.nbr_pending and waits != INITIATE else -1
         return number in self.program.formats.std_tbls_write
 
     def procedure_of(self, initiate: bytes) -> int:
@@ -413,7 +413,7 @@ class Meter:
     def write_table(self, number: int, data: bytes, now_us: int) -> None:
         """Take a written table; ST-07 runs its procedure.  Refused changes nothing."""
         self.advance(now_us)
-        if number == 7:
+        if number == INITIATE:
             response = run_procedure(self, data, now_us)
             self.response = self.response if response is None else response
             self._save()
@@ -508,6 +508,11 @@ class Meter:
         """Put an event into the logs that want it; True when one does."""
         moment = self.clock.moment(self.clock.stamp(utc_s))
         return self.logs.note(code, moment, user_id, argument, subject)
+
+    def note_refusal(self, now_us: int) -> None:
+        """Log a refusal, with the count of wrong passwords; durable with it."""
+        failures = min(self.access.failures, 255)
+        self.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([failures]))
 
     def accessed(self, code: EventCode, now_us: int) -> None:
         """Log that a session reads, writes or has ended, durably where a log wants that."""

@@ -41,16 +41,11 @@ class OpticalPort:
         failures = access.failures
         accepted = access.try_password(password, now_us)
         if not accepted:
-            self._refused(now_us)
+            self._meter.note_refusal(now_us)
             return ResponseCode.isc if accepted is None else ResponseCode.err
         if failures:
             self._meter.keep_access()
         return ResponseCode.ok
-
-    def _refused(self, now_us: int) -> None:
-        """Log a refusal, with the count of wrong passwords; durable with it."""
-        failures = min(self._meter.access.failures, 255)
-        self._meter.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([failures]))
 
     def read(self, table: int, now_us: int) -> bytes:
         """Give a table; iar for one that is not there or is write-only, isc without the right.
@@ -63,7 +58,7 @@ class OpticalPort:
         if not all(map(self._meter.access.may_read, self._meter.shown_by(table))):
             if not self._read_refused:
                 self._read_refused = True
-                self._refused(now_us)
+                self._meter.note_refusal(now_us)
             raise Refused(ResponseCode.isc)
         self._note_access(EventCode.ED_ACCESSED_READ, now_us)
         return self._meter.table(table, now_us)
@@ -79,7 +74,7 @@ class OpticalPort:
         if not self._meter.writable(table):
             raise Refused(ResponseCode.iar)
         if table != INITIATE and not self._meter.access.may_write(table):
-            self._refused(now_us)
+            self._meter.note_refusal(now_us)
             raise Refused(ResponseCode.isc)
 
     def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
@@ -89,7 +84,7 @@ class OpticalPort:
             if offset is not None or len(data) < INITIATE_OCTETS:
                 raise Refused(ResponseCode.onp)
             if not self._meter.access.may_run(self._meter.procedure_of(data)):
-                self._refused(now_us)
+                self._meter.note_refusal(now_us)
                 raise Refused(ResponseCode.isc)
         elif offset is not None:
             if not self._meter.has(table):  # a pending copy, of which nothing waits yet

@@ -289,7 +289,7 @@ def _log_in(meter: Meter, given: Record, now_us: int) -> Result:
     if meter.access.try_password(given.PASSWORD, now_us):
         meter.access.user_id = given.USER_ID
         return DONE
-    meter.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(meter.access.failures, 255)]))
+    meter.note_refusal(now_us)
     return ResultCode.NO_AUTHORIZATION, {}
 
 

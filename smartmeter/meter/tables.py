@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Context
+from ansi_tables.procedures import INITIATE
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.profile import USER_TABLES, DeviceProfile, Fragment
 from smartmeter.meter.registers import clamped, wrapped
@@ -201,7 +202,7 @@ def _fragment(meter: Meter, fragment: Fragment, now_us: int) -> bytes:
 
 
 def _pending(meter: Meter, now_us: int) -> Shown:
-    return meter.pending.table(meter.program.formats.std_tbls_write - {7})
+    return meter.pending.table(meter.program.formats.std_tbls_write - {INITIATE})
 
 
 _SHOWN: Mapping[int, Callable[[Meter, int], Shown]] = {
