@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
-from ansi_tables import Context, layout_for
+from ansi_tables import layout_for
 from ansi_tables.ids import NAME_MASK
 from ansi_tables.layout import Layout
 from ansi_tables.procedures import INITIATE, procedure_asked
@@ -30,10 +29,11 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.meter import memory, tables
-from smartmeter.meter.access import PASSWORDS, Access, security_values
+from smartmeter.meter.access import Access
 from smartmeter.meter.clock import Clock
 from smartmeter.meter.configuration import fits, with_tables
 from smartmeter.meter.event_log import EventCode, Logs
+from smartmeter.meter.kept_tables import KeptTables
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.metering import Metering
@@ -47,14 +47,14 @@ from smartmeter.meter.pending import (
     pending_of,
 )
 from smartmeter.meter.procedures import run_procedure
-from smartmeter.meter.profile import KEYS, DeviceProfile, factory_images, with_interval
+from smartmeter.meter.profile import DeviceProfile, with_interval
 from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.quantities import PROGRAMMED_COUNT, SAGS, SWELLS
 from smartmeter.meter.service_switch import Answer, Position, ServiceSwitch
 from smartmeter.meter.trouble import Condition, Conditions, Trouble, flag_bit
 
-STATE_PAGE, TABLE_PAGE = "meter", "table."
+STATE_PAGE = "meter"
 #: A processor that was gone measures what flowed meanwhile; for longer than this, nothing did.
 MAX_UNSEEN_US = 40 * 86_400 * US_PER_S
 
@@ -77,12 +77,6 @@ class MeterSettings:
     master_password: bytes = b"master"
     profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
     timing: Timing = DEFAULT_TIMING
-
-
-@lru_cache(maxsize=64)
-def _factory(profile: DeviceProfile) -> tuple[tuple[int, bytes], ...]:
-    """Give the images of a profile, shared by all its meters."""
-    return tuple(factory_images(profile).items())
 
 
 class Meter:
@@ -112,10 +106,7 @@ class Meter:
         self.conditions = Conditions(self._load)
         self.switch = ServiceSwitch() if self.profile.has_switch else None
         kept = memory.kept(nvram.get(STATE_PAGE), settings)
-        self.images = self._factory_images()
-        for name in nvram.names(TABLE_PAGE):
-            self.images[int(name.removeprefix(TABLE_PAGE))] = nvram.get(name) or b""
-        self._unsaved: set[int] = set()
+        self._tables = KeptTables(self.profile, settings.serial, self.access.factory, nvram)
         self.program: Program = memory.program_kept(self.images)
         self.access.use(self.images, self.program.context)
         self.clock = Clock(calendar, self.program, frozenset(self.profile.clock))
@@ -135,16 +126,10 @@ class Meter:
         """Give the calendar that the clock runs on."""
         return self.clock.calendar
 
-    def _factory_images(self) -> dict[int, bytes]:
-        images = dict(_factory(self.profile))
-        context = Context.from_images(images)
-        images |= tables.identification(self.profile, context, self.settings.serial)
-        if PASSWORDS in self.profile.used:
-            value = security_values(self.access.factory)[PASSWORDS]
-            images[PASSWORDS] = layout_for(PASSWORDS, context).encode(value)
-        if KEYS in self.profile.used:
-            images[KEYS] = bytes(layout_for(KEYS, context).size or 0)  # none is set
-        return images
+    @property
+    def images(self) -> Mapping[int, bytes]:
+        """Give the tables whose octets are kept, by number."""
+        return self._tables.images
 
     def _build(self) -> None:
         """Make the parts of a meter that has measured nothing."""
@@ -442,8 +427,7 @@ class Meter:
     def _apply(self, written: Mapping[int, bytes]) -> None:
         """Put tables in force together; ConfigurationRefused changes nothing."""
         images, program = with_tables(self.images, written)
-        self._unsaved |= {n for n, image in images.items() if self.images.get(n) != image}
-        self.images = images
+        self._tables.put(images)
         self.access.use(images, program.context)
         old, self.program = self.program, program
         if program.images != old.images:
@@ -553,8 +537,7 @@ class Meter:
 
     def restore_factory_tables(self) -> None:
         """Put the factory's tables in force, but for the names that the owner gave."""
-        self._unsaved |= set(self.images)
-        self.images = self._factory_images() | {n: self.images[n] for n in (5, 6)}
+        self._tables.reset(but=(5, 6))
         self.program = program_of(self.images)
         self.access.use(self.images, self.program.context)
         self.metering.reprogram(self.program)
@@ -569,11 +552,11 @@ class Meter:
     def _save(self) -> None:
         """Make all that has changed durable, in one commit."""
         pages: dict[str, bytes | None] = {STATE_PAGE: memory.state_of(self)}
-        pages |= {f"{TABLE_PAGE}{n}": self.images[n] for n in self._unsaved}
+        pages |= self._tables.changed_pages()
         for recorder in self.metering.recorders:
             pages |= recorder.changed_pages()
         self._nvram.commit(pages)
-        self._unsaved = set()
+        self._tables.saved()
 
     def _restore(self, state: dict[str, Any] | None, now_us: int) -> None:
         """Go on as a meter of this state; a new one begins, and is made durable."""
