@@ -26,9 +26,8 @@ from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, it
 from tests.protocols.transports.test_network_meter import InSession, answering_once, device
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.cli.test_diagnosis import line_to
-from tests.smartmeter.comms.test_listener import Served
-from tests.smartmeter.meter.sessions import clone, original
-from tests.smartmeter.meter.test_twin import twin
+from tests.smartmeter.comms.served import Served
+from tests.smartmeter.meter.sessions import clone, original, twin
 
 KEYS = {"SMARTMETER_C1222_KEYS": f"{KEY_ID}={KEY.hex()}"}
 

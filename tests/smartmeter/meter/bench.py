@@ -1,9 +1,11 @@
 """A meter on the table: its memory, its book of intervals, and a line to it."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from ansi_tables import Snapshot
+from ansi_tables.procedures import Initiate, encode_initiate
 from protocols.c1218.client import Client, ScriptDone
 from protocols.c1218.scripts import LogonSettings, open_session, run_procedure
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -71,3 +73,49 @@ def procedure(bench: Bench, number: int, parameters: bytes, password: bytes = b"
     answer = done.result
     assert isinstance(answer, bytes)
     return answer[3:]
+
+
+class PowerCut(Exception):
+    """The power has gone in the middle of something."""
+
+
+class CutNvram(MemoryNvram):
+    """A memory whose power goes after so many commits."""
+
+    def __init__(self, commits: int) -> None:
+        super().__init__()
+        self.left = commits
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        if self.left == 0:
+            raise PowerCut
+        self.left -= 1
+        super().commit(changes)
+
+
+def exact(tables: Snapshot) -> None:
+    for number in tables:
+        layout = tables.layout(number)
+        value, trailing = layout.decode_with_trailing(tables.images[number])
+        assert trailing == b"", number
+        assert layout.encode(value) == tables.images[number], number
+
+
+def run(bench: Bench, number: int, parameters: object = b"", selector: int = 0) -> bytes:
+    """Run a procedure with the parameters as a record; gives result code and result."""
+    call = Initiate(number, 5, parameters or {}, False, selector)
+    image = encode_initiate(call, bench.meter.program.context)
+    bench.meter.write_table(7, image, bench.now_us)
+    return bench.meter.table(8, bench.now_us)[3:]
+
+
+def codes(bench: Bench, table: int = 76) -> list[int]:
+    """Give the codes of a log, oldest first; with bit 11 a manufacturer's."""
+    log = bench.snapshot()[table]
+    count = log.NBR_VALID_ENTRIES
+    newest = log.LAST_ENTRY_ELEMENT
+    capacity = len(log.ENTRIES)
+    name = "EVENT_CODE" if table == 76 else "HISTORY_CODE"
+    entries = [log.ENTRIES[(newest - age) % capacity] for age in range(count)]
+    codes = (entry[name] for entry in reversed(entries))
+    return [code.TBL_PROC_NBR | code.STD_VS_MFG_FLAG << 11 for code in codes]

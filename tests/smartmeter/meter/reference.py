@@ -7,7 +7,7 @@ meter the world (``flow_at``), the decoded tables, and what a dial holds.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, getcontext
 from typing import Any
 
@@ -475,3 +475,10 @@ def _held(value: int, dial: int) -> int:
 
 def _wrapped(count: int, dial: int) -> int:
     return count % dial if count >= 0 else -(-count % dial)
+
+
+#: Begin of the histories: before DST begins and ends, before the summer season, and in winter.
+STARTS = tuple(
+    int(datetime(2026, month, day, 7, 13, 20, tzinfo=UTC).timestamp())
+    for month, day in ((3, 6), (5, 29), (9, 29), (10, 30), (12, 23), (2, 27), (3, 8), (11, 1))
+)

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from protocols.c1218.client import Client, ScriptDone, ScriptFailed
-from protocols.c1218.scripts import close_session
+from protocols.c1218.scripts import LogonSettings, close_session
 from protocols.c1218.server import State
 from protocols.c1218.session import LEGAL
 from protocols.machine import Machine
@@ -33,6 +33,7 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.cloning import CloneSettings, Cloning
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.twin import Twin, TwinPasswords
 
 #: A clock that stands: what moves by itself is aside, so that all else can be equal.
 STANDING = Fraction(1, 10**9)
@@ -153,3 +154,11 @@ def answers(machine: Machine, steps: list[Request]) -> list[Any]:
     client = Client()
     _, octets = converse(client, machine, script())
     return [*said, *map(len, octets)]
+
+
+OPEN = CloneSettings(LogonSettings(password=b"master"))
+IMAGE = clone(original(), OPEN)
+
+
+def twin(image: MeterImage = IMAGE) -> Twin:
+    return Twin(image, TwinPasswords())

@@ -6,8 +6,7 @@ import pytest
 
 from protocols.c1218.server import Refused
 from smartmeter.meter.profiles import PROFILES, profile_named
-from tests.smartmeter.meter.bench import HOUR_US, Bench
-from tests.smartmeter.meter.test_profiles import exact
+from tests.smartmeter.meter.bench import HOUR_US, Bench, exact
 
 WRITES = 25
 

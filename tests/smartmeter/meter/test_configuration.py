@@ -20,9 +20,7 @@ from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profile import ACTUAL, factory_images
 from smartmeter.meter.profiles import PROFILES, profile_named
 from smartmeter.meter.program import ConfigurationRefused
-from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, logged_on
-from tests.smartmeter.meter.test_procedures import codes, run
-from tests.smartmeter.meter.test_profiles import exact
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, codes, exact, logged_on, run
 
 TOU, COMMERCIAL = PROFILES["residential-tou"], PROFILES["commercial"]
 

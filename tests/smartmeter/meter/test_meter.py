@@ -20,8 +20,15 @@ from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
 from smartmeter.meter.load_profile import SKIPPED
 from smartmeter.meter.profiles import RESIDENTIAL, profile_named
 from tests.protocols.c1218.line import Line
-from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, Bench, logged_on, procedure
-from tests.smartmeter.meter.test_power_cuts import CutNvram, PowerCut
+from tests.smartmeter.meter.bench import (
+    EPOCH_US,
+    HOUR_US,
+    Bench,
+    CutNvram,
+    PowerCut,
+    logged_on,
+    procedure,
+)
 
 
 def test_every_table_that_st00_lists_decodes_to_its_exact_length() -> None:

@@ -24,7 +24,7 @@ from smartmeter.meter.cloning import CloneSettings, Cloning
 from smartmeter.meter.moving_table import read_steady
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import PROFILES
-from tests.smartmeter.ssi.test_reading_lists import LIMITS, ORDERS, Bench
+from tests.smartmeter.ssi.reading import LIMITS, ORDERS, Bench
 
 PIECE_OCTETS = 2000
 

@@ -1,6 +1,6 @@
 """Power can be cut between any two writes to non-volatile memory: nothing tears or goes back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -9,28 +9,9 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES, profile_named
-from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, CutNvram, PowerCut, exact
+from tests.smartmeter.meter.reference import STARTS
 from tests.smartmeter.meter.reference_history import ACTS, Pair
-from tests.smartmeter.meter.test_profiles import exact
-from tests.smartmeter.meter.test_reference import STARTS
-
-
-class PowerCut(Exception):
-    """The power has gone in the middle of something."""
-
-
-class CutNvram(MemoryNvram):
-    """A memory whose power goes after so many commits."""
-
-    def __init__(self, commits: int) -> None:
-        super().__init__()
-        self.left = commits
-
-    def commit(self, changes: Mapping[str, bytes | None]) -> None:
-        if self.left == 0:
-            raise PowerCut
-        self.left -= 1
-        super().commit(changes)
 
 
 def set_back(bench: Bench) -> None:

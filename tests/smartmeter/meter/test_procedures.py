@@ -5,34 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from ansi_tables import Record
-from ansi_tables.procedures import Initiate, encode_initiate
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import OK, SKIPPED
 from smartmeter.meter.profiles import PROFILES
-from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, MINUTE_US, Bench, procedure
+from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, MINUTE_US, Bench, codes, procedure, run
 
 TOU = PROFILES["residential-tou"]
-
-
-def run(bench: Bench, number: int, parameters: object = b"", selector: int = 0) -> bytes:
-    """Run a procedure with the parameters as a record; gives result code and result."""
-    call = Initiate(number, 5, parameters or {}, False, selector)
-    image = encode_initiate(call, bench.meter.program.context)
-    bench.meter.write_table(7, image, bench.now_us)
-    return bench.meter.table(8, bench.now_us)[3:]
-
-
-def codes(bench: Bench, table: int = 76) -> list[int]:
-    """Give the codes of a log, oldest first; with bit 11 a manufacturer's."""
-    log = bench.snapshot()[table]
-    count = log.NBR_VALID_ENTRIES
-    newest = log.LAST_ENTRY_ELEMENT
-    capacity = len(log.ENTRIES)
-    name = "EVENT_CODE" if table == 76 else "HISTORY_CODE"
-    entries = [log.ENTRIES[(newest - age) % capacity] for age in range(count)]
-    codes = (entry[name] for entry in reversed(entries))
-    return [code.TBL_PROC_NBR | code.STD_VS_MFG_FLAG << 11 for code in codes]
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))

@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES, profile_named
 from smartmeter.meter.sample import meter_named
-from tests.smartmeter.meter.bench import HOUR_US, Bench
+from tests.smartmeter.meter.bench import HOUR_US, Bench, exact
 
 #: A Friday in May, so that the weekend and its tiers are in a few days.
 MAY_US = 1_778_803_200 * US_PER_S
@@ -21,14 +20,6 @@ def profile(request: pytest.FixtureRequest) -> DeviceProfile:
     found = request.param
     assert isinstance(found, DeviceProfile)
     return found
-
-
-def exact(tables: Snapshot) -> None:
-    for number in tables:
-        layout = tables.layout(number)
-        value, trailing = layout.decode_with_trailing(tables.images[number])
-        assert trailing == b"", number
-        assert layout.encode(value) == tables.images[number], number
 
 
 def test_every_table_of_a_profile_decodes_to_its_exact_length(profile: DeviceProfile) -> None:

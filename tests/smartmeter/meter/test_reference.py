@@ -11,19 +11,13 @@ reference.
 """
 
 import math
-from datetime import UTC, datetime
 
 import pytest
 
 from smartmeter.meter.profiles import PROFILES, profile_named
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.reference import STARTS
 from tests.smartmeter.meter.reference_history import Pair, agree
-
-#: Begin of the histories: before DST begins and ends, before the summer season, and in winter.
-STARTS = tuple(
-    int(datetime(2026, month, day, 7, 13, 20, tzinfo=UTC).timestamp())
-    for month, day in ((3, 6), (5, 29), (9, 29), (10, 30), (12, 23), (2, 27), (3, 8), (11, 1))
-)
 
 
 @pytest.mark.parametrize("name", list(PROFILES))

@@ -6,7 +6,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.profiles import PROFILES, profile_named
 from smartmeter.meter.remaining import NO_READ, NO_TIER
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
-from tests.smartmeter.meter.test_reference import STARTS
+from tests.smartmeter.meter.reference import STARTS
 
 TOU = PROFILES["residential-tou"]
 

@@ -11,8 +11,7 @@ from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.service_switch import REST_S
 from smartmeter.meter.trouble import EFFECTS, Trouble
-from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, MINUTE_US, Bench
-from tests.smartmeter.meter.test_procedures import codes, run
+from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, MINUTE_US, Bench, codes, run
 
 TOU, COMMERCIAL, INDUSTRIAL = (PROFILES[n] for n in ("residential-tou", "commercial", "industrial"))
 

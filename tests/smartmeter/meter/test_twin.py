@@ -33,16 +33,10 @@ from smartmeter.meter.image import LinkImage, MeterImage, Timings
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.sample import measured_meter
-from smartmeter.meter.twin import Twin, TwinPasswords
+from smartmeter.meter.twin import TwinPasswords
 from tests.protocols.c1218.line import Line
 from tests.smartmeter.meter import sessions
-
-OPEN = CloneSettings(LogonSettings(password=b"master"))
-IMAGE = sessions.clone(sessions.original(), OPEN)
-
-
-def twin(image: MeterImage = IMAGE) -> Twin:
-    return Twin(image, TwinPasswords())
+from tests.smartmeter.meter.sessions import IMAGE, OPEN, twin
 
 
 def compare(seeds: range) -> None:

@@ -27,7 +27,7 @@ from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.twin import Twin, TwinDevice, TwinPasswords
 from tests.smartmeter.meter import sessions
 from tests.smartmeter.meter.bench import Bench
-from tests.smartmeter.meter.test_twin import IMAGE, twin
+from tests.smartmeter.meter.sessions import IMAGE, twin
 
 CONTEXT = Snapshot(IMAGE.tables).context
 OPENED: list[Request] = [Identify(), Negotiate(1024, 255), Logon(0, b"")]

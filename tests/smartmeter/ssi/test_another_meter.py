@@ -4,7 +4,7 @@ What each meter measured comes from the books that the simulated meters keep for
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,36 +45,12 @@ from tests.smartmeter.ssi.host import (
     schedule,
     schedules,
 )
+from tests.smartmeter.ssi.other_meter import DAY_US, HOUR_S, QUARTER_S, other_meter, put
 
-HOUR_S, QUARTER_S, DAY_US = 3600, 900, 86_400 * US_PER_S
 EPOCH_S = EPOCH_US // US_PER_S
 WATCHED = {"GENERAL": {**GENERAL, "STATUS_PERIOD_MS": 20_000}}
 REGISTER = {"TABLE": 23, "PATH": "TOT_DATA_BLOCK.SUMMATIONS.0", "PERIOD_MS": 20_000}
 Row = tuple[int, int, int, tuple[int, ...]]
-
-
-@dataclass
-class Other:
-    """A meter that measured elsewhere for some days before the beginning, and its book."""
-
-    meter: Meter
-    book: list[Interval]
-
-
-def other_meter(serial: str = "OTHER77", days: int = 3, seed: int = 77, ahead_s: int = 0) -> Other:
-    book: list[Interval] = []
-    nvram, of = MemoryNvram(), MeterSettings(seed=seed, serial=serial)
-    before = Calendar(EPOCH_US - days * DAY_US)
-    Meter(of, nvram, before, 0, book.append).advance(days * DAY_US)
-    now = Calendar(EPOCH_US + ahead_s * US_PER_S)
-    return Other(Meter(of, nvram, now, 0, book.append), book)
-
-
-def put(street: Street, meter: Meter) -> None:
-    """Put the probe on a meter, within an instant."""
-    street.device.meter = meter
-    meter._server = meter._port()
-    street.device._line.clear()
 
 
 def provisioned(**tables: Any) -> Street:

@@ -29,7 +29,7 @@ from tests.smartmeter.ssi.host import (
     schedule,
     schedules,
 )
-from tests.smartmeter.ssi.test_watching import codes, watching
+from tests.smartmeter.ssi.provisioned import codes, watching
 
 HOUR_S, DAY_S = 3600, 86_400
 S = US_PER_S

@@ -32,7 +32,7 @@ from tests.smartmeter.ssi.host import (
     schedules,
     small_outbox,
 )
-from tests.smartmeter.ssi.test_another_meter import other_meter, put
+from tests.smartmeter.ssi.other_meter import other_meter, put
 
 HOUR_S = 3600
 

@@ -1,6 +1,5 @@
 """Load profile and event log, read while they move, whichever way they run."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,16 +16,11 @@ from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
 from ansi_tables.ssi_layouts import RAW
 from ansi_tables.ssi_tables import SsiTable, decode
-from protocols.c1218.steps import ClientLimits, Script
+from protocols.c1218.steps import Script
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullRead, OffsetRead, Response
-from smartmeter.base.clock import MAX_CALENDAR_S, US_PER_S, Calendar
-from smartmeter.base.nvram import MemoryNvram
-from smartmeter.meter.load_profile import Interval as Recorded
-from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.optical_port import OpticalPort
-from smartmeter.meter.profile import DeviceProfile
+from smartmeter.base.clock import MAX_CALENDAR_S, US_PER_S
 from smartmeter.meter.profiles import PROFILES, draw_profile, parts
 from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
@@ -35,76 +29,9 @@ from smartmeter.ssi.reports import interval_parts, profile_image, profile_part
 from smartmeter.ssi.work import begin
 from tests.ansi_tables.profiles import Drawn, profiles
 from tests.ansi_tables.real_tables import IMAGES, maker, one_block_only, snapshot
+from tests.smartmeter.ssi.reading import EPOCH_S, EVERYTHING, LIMITS, ORDERS, Bench
 
-EPOCH_S = 1_767_225_600
 STATUS, PROFILE, LOG = 63, 64, 76
-EVERYTHING = 100_000
-LIMITS = ClientLimits(packet_octets=1024, packets=16)
-ORDERS = ("residential", "bcd-1997", "unusual")
-
-
-def overflowing(profile: DeviceProfile) -> DeviceProfile:
-    """Give a profile whose load profile does not stop when it is full of unread blocks."""
-    dims = profile.tables.get(61)
-    if dims is None:
-        return profile
-    flags = tuple(flag for flag in dims["LP_FLAGS"] if "INHIBIT" not in flag)
-    return replace(profile, tables={**profile.tables, 61: {**dims, "LP_FLAGS": flags}})
-
-
-class Bench:
-    """A meter behind its tables; ``between`` is called before each answer."""
-
-    def __init__(
-        self, profile: DeviceProfile, interval_min: int | None = 1, epoch_s: int = EPOCH_S
-    ) -> None:
-        self.journal: list[Recorded] = []
-        calendar = Calendar(epoch_s * US_PER_S)
-        settings = MeterSettings(profile=overflowing(profile), interval_min=interval_min)
-        self.meter = Meter(settings, MemoryNvram(), calendar, 0, self.journal.append)
-        self.now_us = 0
-        self.between: Callable[[int], None] = lambda table: None
-        self.asked: list[int] = []
-        self.context = self.script(read_context(LIMITS))
-
-    def run(self, minutes: float) -> None:
-        self.now_us += int(minutes * 60) * US_PER_S
-        self.meter.expire(self.now_us)
-
-    def interrupt(self) -> None:
-        """Cut the mains for a minute, which puts entries into the meter's logs."""
-        self.meter.mains(False, self.now_us)
-        self.run(1)
-        self.meter.mains(True, self.now_us)
-
-    def script(self, script: Script[Any]) -> Any:
-        try:
-            request = next(script)
-            while True:
-                assert isinstance(request, FullRead | OffsetRead)
-                self.asked.append(request.table)
-                self.between(request.table)
-                port = OpticalPort(self.meter)
-                port.security(b"reader".ljust(20), self.now_us)
-                image = port.read(request.table, self.now_us)
-                if isinstance(request, OffsetRead):
-                    image = image[request.offset : request.offset + request.count]
-                request = script.send(Response(0, block(image)))
-        except StopIteration as stop:
-            return stop.value
-
-    def read(self, first: int | None = None, count: int = EVERYTHING) -> ProfileRead:
-        read: ProfileRead = self.script(read_profile(self.context, 1, first, count, LIMITS))
-        return read
-
-    def agrees(self, read: ProfileRead) -> None:
-        """See that what was read is what was recorded, without a jump."""
-        sequences = [one.sequence for one in read.intervals]
-        first = sequences[0] if sequences else 0
-        assert sequences == list(range(first, first + len(sequences)))
-        recorded = {one.sequence: (one.end_utc_s, one.values) for one in self.journal}
-        for one in read.intervals:
-            assert (one.end_s, one.values) == recorded[one.sequence]
 
 
 @pytest.mark.parametrize("name", ORDERS)

@@ -27,7 +27,7 @@ from tests.smartmeter.ssi.host import (
     schedule,
     schedules,
 )
-from tests.smartmeter.ssi.test_tasks import alarm_codes, provisioned, reported
+from tests.smartmeter.ssi.provisioned import alarm_codes, provisioned, reported
 
 HOUR_S, DAY_S = 3600, 86_400
 EPOCH_S = EPOCH_US // US_PER_S

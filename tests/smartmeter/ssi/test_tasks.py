@@ -1,7 +1,6 @@
 """Tasks on their schedules: clocks in three bands, seasons, gaps, zones."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -39,24 +38,10 @@ from tests.smartmeter.ssi.host import (
     schedules,
     small_outbox,
 )
+from tests.smartmeter.ssi.provisioned import alarm_codes, provisioned, reported
 
 HOUR_S, DAY_S = 3600, 86_400
 EPOCH_S = EPOCH_US // US_PER_S
-
-
-def provisioned(*values: dict[str, Any], **tables: Any) -> Street:
-    street = Street()
-    street.run(10)
-    assert set(street.provision(SCHEDULES=schedules(*values), **tables)) == {b"\0"}
-    return street
-
-
-def alarm_codes(street: Street) -> list[int]:
-    return [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
-
-
-def reported(street: Street, cause: Cause | None = None) -> list[Any]:
-    return [r for r in street.host.reports if cause in (None, r.header["CAUSE"])]
 
 
 # Clock.

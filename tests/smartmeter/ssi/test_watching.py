@@ -34,6 +34,7 @@ from tests.smartmeter.ssi.host import (
     schedules,
     script_table,
 )
+from tests.smartmeter.ssi.provisioned import codes, watching
 
 HOUR_S, DAY_S = 3600, 86_400
 S = US_PER_S
@@ -41,10 +42,6 @@ S = US_PER_S
 
 def watched(**changes: Any) -> Watched:
     return Watched(monitor(**changes), {})
-
-
-def codes(street: Street) -> list[tuple[int, int]]:
-    return [(one["SOURCE"], one["CODE"]) for one in street.host.parts(SsiTable.ALARM)]
 
 
 # Conditions.
@@ -355,23 +352,6 @@ def test_what_the_module_caused_itself_is_never_told(code: int) -> None:
     alarms.configure({"DEFAULT": 2, "ENTRIES": [entry]})
     assert alarms.event(AlarmSource.METER_STANDARD, code, True) == 0
     assert alarms.event(AlarmSource.METER_STANDARD, code, False) == 2
-
-
-def watching(**tables: Any) -> Street:
-    street = Street()
-    street.run(10)
-    general = {**GENERAL, "STATUS_PERIOD_MS": 2000}
-    disposition = {
-        "DEFAULT": 0,
-        "ENTRIES": [
-            {"SOURCE": 1, "CODE": 47, "DISPOSITION": 2},
-            {"SOURCE": 4, "CODE": 12, "DISPOSITION": 1},
-        ],
-    }
-    what = {"GENERAL": general, "DISPOSITION": disposition, "SCHEDULES": schedules(schedule())}
-    street.provision(**{**what, **tables})
-    street.run(60)
-    return street
 
 
 def test_a_wrong_password_is_told_at_once_as_the_event_that_the_meter_logs() -> None:
