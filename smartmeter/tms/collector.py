@@ -27,11 +27,9 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.relay import Relay
+from protocols.c1222.relay_services import IN_CLEAR_WITH_KEYS
 from protocols.c1222.services import (
-    IDENTIFY,
-    RESOLVE,
     SECURITY,
-    TRACE,
     Deregister,
     Service,
     decode_service,
@@ -74,8 +72,6 @@ HOST_TITLE = ".1"
 REGISTRATION_DELAY_S = 0
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
-#: What anybody may ask in clear: it changes nothing.
-IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
 _NOT_CONNECTED = "not connected"
@@ -110,7 +106,7 @@ class Collector:
                 refuse_forgotten=False,
                 max_serving=MAX_SERVING,
                 max_open=MAX_SERVING,
-                clear_services=IN_CLEAR,
+                clear_services=IN_CLEAR_WITH_KEYS,
                 tell_time_to=frozenset((REGISTER,)),
             ),
         )

@@ -58,6 +58,8 @@ class ServiceAnswers:
         match service:
             case Identify() | Trace():
                 return answer_of_node(service, self._node.title)
+            case Security():
+                return OK  # no password opens anything here
             case Logoff() | Terminate() | Wait():
                 return bytes([ResponseCode.isss])
             case Logon() | Unknown():
@@ -74,8 +76,6 @@ class ServiceAnswers:
 
     def _to_member(self, service: Service, event: RequestArrived, esn: str) -> bytes | None:
         match service:
-            case Security():
-                return OK
             case FullWrite() | OffsetWrite():
                 if self.is_under_old_key(event, esn):
                     return bytes([ResponseCode.sme])

@@ -116,12 +116,19 @@ async def test_it_says_who_it_is_which_way_and_where_in_clear_too(tms: TmsServer
             assert client is not None and client.port != tms.address[1]
         nobody = await meter.ask(encode_service(Resolve(ApTitle.parse(".7.9.9"))))
         assert nobody == (bytes([ResponseCode.uat]),)
+        # Some clients put security before everything.  It opens nothing, and keeps nothing away.
+        proving = encode_service(NetworkSecurity(b"guess".ljust(20), 2))
+        for key_id in (0, None):
+            answers = await meter.ask(proving, encode_request(Identify()), key_id=key_id)
+            assert [answer[0] for answer in answers] == [0, 0]
         # What changes something is not served in clear.
-        leaving = encode_service(Deregister(METER.title))
-        meter.node.request([leaving], HOST_TITLE, "tcp", monotonic_us())
-        [(_, octets)] = meter.node.outgoing()
-        meter._writer.write(octets)
-        assert (await meter.hear(ResponseArrived)).responses == (bytes([ResponseCode.sme]),)
+        for leaving in ([], [proving]):
+            leaving.append(encode_service(Deregister(METER.title)))
+            meter.node.request(leaving, HOST_TITLE, "tcp", monotonic_us())
+            [(_, octets)] = meter.node.outgoing()
+            meter._writer.write(octets)
+            answers = (await meter.hear(ResponseArrived)).responses
+            assert answers[-1] == bytes([ResponseCode.sme])
 
 
 async def test_a_node_gives_up_its_own_title_and_no_others(tms: TmsServer) -> None:
