@@ -255,7 +255,7 @@ class _Profile:
         if isinstance(end, datetime) and not end.second:
             self._offset_s = int(end.replace(tzinfo=UTC).timestamp()) % interval_s
         #: Seconds from the last end to where the next interval begins: what was not recorded
-        #: since all blocks are unread, or how far the clock was set.
+        #: since all blocks are unread, or how far the clock was set back.
         self._unrecorded_s = 0
         if isinstance(end, datetime) and isinstance(shown, datetime):
             self._unrecorded_s = self._stopped_for_s(end, shown)
@@ -300,21 +300,12 @@ class _Profile:
         """Record the interval that has ended; ``flown`` is all since the image."""
         flags, code = self._flags, self._code
         self._flags, self._code = 0, OK
-        status = self._status.LP_STATUS_SET1
-        end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
-        moment = getattr(end, "value", end)
-        if self._intervals <= status.NBR_VALID_INT:
-            if self._is_stopped(status):
-                self._unrecorded_s += self.interval_s
-                self.energy = Energy()
-                return
-            self._next_block(status, flown)
-        block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
-        index = status.NBR_VALID_INT
-        if isinstance(moment, datetime):
-            passed = timedelta(seconds=self.interval_s + self._unrecorded_s)
-            block["BLK_END_TIME"] = moment + passed
-            self._unrecorded_s = 0
+        block = self._begin(flown)
+        if block is None:
+            self._unrecorded_s += self.interval_s
+            self.energy = Energy()
+            return
+        index = self._status.LP_STATUS_SET1.NBR_VALID_INT
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
         interval = block["LP_INT"][index]
@@ -327,20 +318,47 @@ class _Profile:
             if self._most is not None and value > self._most:
                 value, codes[number] = self._most, OVERFLOW
             interval["INT_DATA"][number] = value
-        self._tell(interval, flags, codes)
-        self._read(block, flown)
-        for closure in block.get("CLOSURE_STATUS", ()):
-            closure["NBR_VALID_INTERVALS"] = index + 1
-        status["NBR_VALID_INT"] = index + 1
+        self._end(block, flags, codes, flown)
         self.energy = Energy()
+
+    def _begin(self, flown: Energy) -> Any | None:
+        """Give the block in which the next interval is, which ends it; None where none may be."""
+        status = self._status.LP_STATUS_SET1
+        end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
+        moment = getattr(end, "value", end)
+        if self._intervals <= status.NBR_VALID_INT:
+            if self._is_stopped(status):
+                return None
+            self._next_block(status, flown)
+        block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
+        if isinstance(moment, datetime):
+            passed = timedelta(seconds=self.interval_s + self._unrecorded_s)
+            block["BLK_END_TIME"] = moment + passed
+            self._unrecorded_s = 0
+        return block
+
+    def _end(self, block: Any, flags: int, codes: Sequence[int], flown: Energy) -> None:
+        """Tell of the interval that ``_begin`` began: a nibble for all channels, one for each."""
+        status = self._status.LP_STATUS_SET1
+        interval = block["LP_INT"][status.NBR_VALID_INT]
+        if "EXTENDED_INT_STATUS" in interval:
+            nibbles = [flags | self._common, *codes, 0]
+            interval["EXTENDED_INT_STATUS"] = [
+                {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
+                for octet in range(len(interval["EXTENDED_INT_STATUS"]))
+            ]
+        self._read(block, flown)
+        status["NBR_VALID_INT"] += 1
+        for closure in block.get("CLOSURE_STATUS", ()):
+            closure["NBR_VALID_INTERVALS"] = status.NBR_VALID_INT
         self._images.clear()
 
     def clock_set(self, old_s: int, new_s: int, flown: Energy) -> None:
         """Go on by the new time, and let the intervals tell of it as those of our meter do.
 
         Set within the running interval, that is partial or long.  Over its end, it ends: forward,
-        the others are skipped; backward, the newest block ends.  What is left of a block is
-        skipped, so that a reader may count back in it.
+        the others are skipped; backward, what is left of the newest block is, so that a reader
+        may count back in it.
         """
         if new_s == old_s:
             return
@@ -351,37 +369,34 @@ class _Profile:
         if not passed:
             return
         self.close(flown)
-        status = self._status.LP_STATUS_SET1
-        rest = max(0, self._intervals - status.NBR_VALID_INT)
-        skipped = rest if passed < 0 else min(passed - 1, rest)
-        for _ in range(skipped):
-            self._skip(status, flag)
-        self._unrecorded_s += (passed - 1 - skipped) * self.interval_s
+        if passed > 0:
+            self._skip_forward(passed - 1, flown)
+        else:
+            rest = max(0, self._intervals - self._status.LP_STATUS_SET1.NBR_VALID_INT)
+            self._skip(rest, CLOCK_BACKWARD, flown)
+            self._unrecorded_s += (passed - 1 - rest) * self.interval_s
         if not self.ends_at(new_s):
             self._flags, self._code = flag, PARTIAL
-        self._images.clear()
 
-    def _skip(self, status: Any, common: int) -> None:
-        block, index = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT], status.NBR_VALID_INT
-        interval, end = block["LP_INT"][index], block["BLK_END_TIME"]
-        moment = getattr(end, "value", end)
-        if isinstance(moment, datetime):
-            block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
-        self._tell(interval, common, [SKIPPED] * len(self._channels))
-        kept = interval["INT_DATA"]
-        interval["INT_DATA"] = [0.0 if isinstance(value, float) else 0 for value in kept]
-        for closure in block.get("CLOSURE_STATUS", ()):
-            closure["NBR_VALID_INTERVALS"] = index + 1
-        status["NBR_VALID_INT"] = index + 1
+    def _skip_forward(self, count: int, flown: Energy) -> None:
+        """Skip intervals; where what is unread may be lost, no more than are kept."""
+        kept = count
+        if not self._status.LP_STATUS_SET1.LP_SET_STATUS_FLAGS.BLOCK_INHIBIT_OVERFLOW_FLAG:
+            kept = min(count, self._blocks * self._intervals + 1)
+        self._unrecorded_s += (count - kept) * self.interval_s
+        self._skip(kept, CLOCK_FORWARD, flown)
 
-    def _tell(self, interval: Any, flags: int, codes: Sequence[int]) -> None:
-        """Write the status of an interval: a nibble for all channels, then one for each."""
-        if "EXTENDED_INT_STATUS" in interval:
-            nibbles = [flags | self._common, *codes, 0]
-            interval["EXTENDED_INT_STATUS"] = [
-                {"HIGH_NIBBLE": nibbles[2 * octet], "LOW_NIBBLE": nibbles[2 * octet + 1]}
-                for octet in range(len(interval["EXTENDED_INT_STATUS"]))
-            ]
+    def _skip(self, count: int, flag: int, flown: Energy) -> None:
+        """Record intervals in which nothing was measured, until none may be recorded."""
+        for left in range(count, 0, -1):
+            block = self._begin(flown)
+            if block is None:
+                self._unrecorded_s += left * self.interval_s
+                return
+            interval = block["LP_INT"][self._status.LP_STATUS_SET1.NBR_VALID_INT]
+            kept = interval["INT_DATA"]
+            interval["INT_DATA"] = [0.0 if isinstance(value, float) else 0 for value in kept]
+            self._end(block, flag, [SKIPPED] * len(self._channels), flown)
 
     def _read(self, block: Any, flown: Energy) -> None:
         """Give the block the readings at its end."""

@@ -267,7 +267,8 @@ def test_intervals_end_by_the_clock_that_was_set(profile: str, hours: int) -> No
 
 
 @pytest.mark.parametrize(
-    "moved_min", [[2], [-2], [20], [46], [-50], [2, -3], [-2, 3, -20], [-18, 31]]
+    "moved_min",
+    [[2], [-2], [20], [46], [-50], [2, -3], [-2, 3, -20], [-18, 31], [3_000], [60_000, -40]],
 )
 @pytest.mark.parametrize("profile", ["residential-tou", "commercial", "industrial"])
 def test_intervals_tell_of_a_clock_that_was_set_as_those_of_the_original_do(
