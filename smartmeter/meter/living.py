@@ -37,6 +37,8 @@ from smartmeter.meter.loads import flow_at
 
 CLOCKS = (52, 55, 57)
 REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
+#: Why a table stands still; the last is where dates end.
+_STANDS = (TableError, KeyError, OverflowError)
 #: What a unit counts, in watt-seconds.
 _WATT_SECONDS = 3600
 
@@ -84,7 +86,7 @@ class RunningOn:
                 return self._registers()
             if table in (PROFILE_STATUS, PROFILE) and self._profile is not None:
                 return self._profile.table(table)
-        except (TableError, KeyError):
+        except _STANDS:
             return None  # a count beyond its field, or a table that does not decode, stands still
         return None
 
@@ -97,7 +99,7 @@ class RunningOn:
 
     def expire(self, now_us: int) -> None:
         """Let what has passed flow, whether anybody looks or not."""
-        with suppress(TableError, KeyError):  # as for one who looks
+        with suppress(*_STANDS):  # as for one who looks
             self._advance(self._elapsed_s(now_us))
 
     def go_on_from(self, table: int, image: bytes, now_us: int) -> None:

@@ -373,6 +373,18 @@ def test_a_twin_runs_on_hour_by_hour_also_when_nobody_looks() -> None:
     assert shown == {n: alone.current(n, later_us) or octets for n, octets in image.tables.items()}
 
 
+def test_a_clock_stands_still_where_dates_end() -> None:
+    image = cloned("unusual")  # its dates go beyond the year 9999
+    tables = Snapshot(image.tables)
+    end = tables[52] | {"CLOCK_CALENDAR": datetime(9999, 12, 31, 20, tzinfo=UTC)}
+    moved = {52: tables.layout(52).encode(end)}
+    running = RunningOn(MeterImage({**image.tables, **moved}), Calendar(0, 1), 5, 0)
+    assert running.current(52, 3600 * US_PER_S)
+    running.expire(PASSED_US)
+    assert running.current(52, PASSED_US) is None
+    assert running.current(23, PASSED_US) != image.tables[23]
+
+
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
     image = cloned("residential")
     assert after(image, 0).images == dict(image.tables)

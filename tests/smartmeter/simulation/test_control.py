@@ -1,7 +1,7 @@
 """Served meters are broken from outside, as a table of actions says."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ from protocols.errors import LinkError, ServiceRefused
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.cloning import CloneSettings
+from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.sample import measured_meter
 from smartmeter.meter.twin import Twin, TwinPasswords
 from smartmeter.simulation.actions import ControlError, openapi
 from smartmeter.simulation.breakable import Breakable
@@ -209,14 +211,19 @@ def test_nothing_flows_in_the_years_that_a_live_twins_clock_jumps_over(years: in
 
 
 def test_a_live_twins_clock_jumps_to_no_time_at_which_its_own_dates_end() -> None:
-    calendar = Calendar(0, 1)  # the image's clock is ahead of it
-    image = sessions.clone(sessions.original(), CloneSettings())
+    settings = MeterSettings(profile=PROFILES["unusual"])  # its dates go beyond the year 9999
+    cloned = sessions.clone(measured_meter(settings, sessions.NOON_UTC_US, 0), CloneSettings())
+    tables = Snapshot(cloned.tables)
+    clock = tables[52] | {"CLOCK_CALENDAR": datetime(9990, 1, 1, tzinfo=UTC)}
+    image = MeterImage({**cloned.tables, 52: tables.layout(52).encode(clock)})
+    calendar = Calendar(sessions.NOON_UTC_US, 1)
     twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 1, 0))
     control = Control([Controlled(Breakable(twin), "twin", calendar)])
     with pytest.raises(ControlError, match=r"^no meter shows that time; .*nearer"):
-        for _ in range(300):
-            told = ask(control, "POST", "/meters/0/clock", offset_s=10**9)["utc_s"]
-    assert ask(control, "POST", "/meters/0/clock")["utc_s"] == told
+        ask(control, "POST", "/meters/0/clock", offset_s=10**9)
+    told = ask(control, "POST", "/meters/0/clock")
+    assert told == {"utc_s": sessions.NOON_UTC_US // US_PER_S}
+    assert twin.device.present(0)[52].CLOCK_CALENDAR == Snapshot(image.tables)[52].CLOCK_CALENDAR
 
 
 def test_the_call_log_tells_what_was_asked_and_no_password() -> None:
