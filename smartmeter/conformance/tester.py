@@ -191,9 +191,10 @@ class Tester:
         if len(self._buffer) < size:
             return 0, None
         try:
-            return size, decode_packet(self._buffer[:size])
+            packet = decode_packet(self._buffer[:size])
         except RemoteProtocolError:
             return size, None
+        return size, packet if packet.data else None  # one of no data is as bad as a damaged one
 
     def silence(self, duration_us: int, why: str) -> None:
         """Want that nothing comes for so long."""

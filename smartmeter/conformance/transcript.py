@@ -152,7 +152,8 @@ def _words(packet: Packet) -> str:
         try:
             what = describe(packet.data)
         except RemoteProtocolError as error:
-            what = f"code {packet.data[0]:02X}H" if packet.ctrl & MULTI else str(error)
+            begins = packet.ctrl & MULTI and packet.data
+            what = f"code {packet.data[0]:02X}H" if begins else str(error)
     return f"{what}; {', '.join(flags)}"
 
 

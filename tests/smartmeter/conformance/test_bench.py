@@ -13,7 +13,7 @@ import pytest
 
 from protocols.c1218.server import Server, ServerOptions
 from protocols.c1221.server import CallOptions, CallServer
-from protocols.datalink.packet import STP, decode_packet
+from protocols.datalink.packet import OVERHEAD_OCTETS, STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
 from protocols.machine import Event, Machine, earliest
 from protocols.psem.codes import START_BAUD, ResponseCode
@@ -325,6 +325,30 @@ class Stuttering(Recorded):
     def outgoing(self) -> bytes:
         data: bytes = self._machine.outgoing()
         return data if len(data) < 9 else data[:-2] + bytes((data[-2] ^ 1,)) + data[-1:]
+
+
+class Empty(Recorded):
+    """A meter whose answers of at least so many octets are packets of no data, rightly summed."""
+
+    def __init__(self, machine: Machine, least: int) -> None:
+        super().__init__(machine)
+        self._least = least
+
+    def outgoing(self) -> bytes:
+        data: bytes = self._machine.outgoing()
+        at = data.find(bytes((STP,)))
+        if at < 0 or len(data) - at - OVERHEAD_OCTETS < self._least:
+            return data
+        return data[:at] + bytes.fromhex("EE00000000003E4C")
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_a_packet_of_no_data_is_no_answer(least: int) -> None:
+    """Of 1: to Terminate neither; of 2: Identify is the first that is answered so."""
+    results = run(bench_on(Empty(original(), least)), plan(frozenset(), groups=frozenset({"line"})))
+    assert Verdict.VIOLATION in {result.verdict for result in results}
+    report = Report(tuple(results))
+    assert from_json(report.to_json(), "report.json").to_json() == report.to_json()
 
 
 def broken_report() -> Report:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from protocols.datalink.packet import Packet
+from protocols.crc import crc16
+from protocols.datalink.packet import FIRST, MULTI, STP, Packet
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify, Security
 from smartmeter.conformance.transcript import Transcript, masked
@@ -34,6 +35,14 @@ def test_the_answer_to_identify_is_no_table_of_one_zero() -> None:
     transcript = Transcript()
     transcript.received(Packet(bytes((0, 0, 1, 0, 0))).encode(), 0)
     assert next(iter(transcript.lines())).endswith("ok, C12.18, version 1.0; toggle 0")
+
+
+@pytest.mark.parametrize("ctrl", [0, MULTI | FIRST])
+def test_a_packet_of_no_data_is_told_in_words(ctrl: int) -> None:
+    body = bytes((STP, 0, ctrl, 0, 0, 0))
+    transcript = Transcript()
+    transcript.received(body + crc16(body).to_bytes(2, "little"), 0)
+    assert "an empty message; toggle 0" in next(iter(transcript.lines()))
 
 
 def test_other_requests_are_shown_as_they_are() -> None:
