@@ -11,7 +11,7 @@ import click
 import pytest
 
 from smartmeter.cli import VERBS, group
-from tests.docs.test_site import PAGES, ROOT
+from tests.docs.pages import PAGES, ROOT
 from tests.smartmeter.cli.served import meter_process
 
 #: A command in an indented block; of a pipe or a redirection what is before it is ours.

@@ -12,13 +12,9 @@ import pytest
 from selenium import webdriver
 
 from ansi_tables import all_definitions
-from tests.smartmeter.tms.web.test_browser import CHROMIUM, DRIVER, FLAGS, needs_browser
+from tests.docs.pages import PAGES, ROOT
+from tests.smartmeter.tms.web.browser import CHROMIUM, DRIVER, FLAGS, needs_browser
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Made when the site is built, so there in some checkouts only.
-MADE = ROOT / "docs" / "c1219" / "tables"
-WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.rst")) if page.parent != MADE]
-PAGES = [ROOT / "README.rst", ROOT / "CHANGES.rst", *WRITTEN]
 WITH_CODE = ("c1219/tour", "c1219/own_tables", "c1219/parts", "from_python", "own_transport")
 
 

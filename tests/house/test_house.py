@@ -129,6 +129,12 @@ def test_nothing_is_unfinished(path: Path) -> None:
         assert not any(word in line for word in words), f"line {number}: {line.strip()}"
 
 
+def test_what_tests_share_stands_in_no_test_module() -> None:
+    shared = re.compile(r"^\s*from tests[\w.]*\.test_\w+ import", re.MULTILINE)
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [_name(p) for p in tests if shared.search(p.read_text())] == [], "move it to its own"
+
+
 def test_the_map_of_the_tms_has_every_file() -> None:
     folder = ROOT / "smartmeter" / "tms"
     named = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""

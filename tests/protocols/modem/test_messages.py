@@ -17,7 +17,7 @@ from protocols.modem.messages import (
     Ready,
 )
 from protocols.modem.pdu import submit
-from tests.protocols.modem.test_pdu import as_delivered
+from tests.protocols.modem.pdus import as_delivered
 
 PDU = as_delivered(submit("+15550001", b"octets", 1)[0][1], "+15550002")
 CAME = MessageCame("+15550002", b"octets")

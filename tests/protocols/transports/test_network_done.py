@@ -16,7 +16,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.transports import network_meter
 from protocols.transports.network_meter import NetworkMeter
 from tests.protocols.c1222.conversation import METER, PASSWORD, Tables, Talk
-from tests.protocols.transports.test_network_meter import KEYS, SECURITY, device, relay_says
+from tests.protocols.transports.network_device import KEYS, SECURITY, device, relay_says
 
 
 class Procedures(Tables):

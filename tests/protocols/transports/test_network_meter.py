@@ -1,23 +1,17 @@
 """Reading over the network: a device on a real socket, its refusals, and names that are none."""
 
-import asyncio
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from protocols.c1222.access import AccessDesk, Rights, Task
-from protocols.c1222.builder import Envelope, build_apdu
-from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import NodeSettings, RequestArrived
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import Refused
-from protocols.c1222.sessions import SessionTable
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ProtocolError, ServiceRefused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Response
@@ -35,40 +29,17 @@ from tests.protocols.c1222.conversation import (
     request,
 )
 from tests.protocols.c1222.wireshark import tshark
+from tests.protocols.transports.network_device import (
+    KEYS,
+    SECURITY,
+    InSession,
+    answering_once,
+    by_datagrams,
+    device,
+    relay_says,
+)
 from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.comms.served import Served, serving
 from tests.smartmeter.meter.sessions import original
-
-KEYS = {KEY_ID: EaxPrime(KEY)}
-#: The first octet of a Security request.
-SECURITY = 0x51
-
-
-@contextmanager
-def device(settings: NodeSettings, tables: Tables | None = None) -> Iterator[tuple[str, Served]]:
-    """Serve a device in a loop of its own thread; gives its name and itself."""
-    ready, found = threading.Event(), []
-
-    async def run() -> None:
-        async with serving() as served:
-            served.talk = Talk(settings, tables=tables)
-            # The device stands still at one instant of its own clock: let that be now.
-            served.talk.clock.offset_us = time.time_ns() // 1000 - served.talk.now_us
-            stop = asyncio.Event()
-            found.append((served, asyncio.get_running_loop(), stop))
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    assert ready.wait(10)
-    served, loop, stop = found[0]
-    try:
-        port = served.listener.tcp_address[1]
-        yield f"c1222://127.0.0.1:{port}/.7.42", served
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
 
 
 def test_tables_are_read_secured_and_refusals_are_named() -> None:
@@ -108,24 +79,6 @@ def test_tables_are_written_whole_and_in_part_and_only_with_the_right_to_it() ->
         with NetworkMeter(name, KEYS) as meter, pytest.raises(ServiceRefused, match="isc"):
             meter.write(3, b"wrong")
         assert served.talk.tables.images[3] == b"parts"
-
-
-class InSession(Tables):
-    """A device that serves tables in sessions alone, as one may (identify, feature 05)."""
-
-    sessions: SessionTable
-
-    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
-        if not len(self.sessions):
-            raise Refused(ResponseCode.isss)
-        return super().read(table, rights, now_us)
-
-    def write(
-        self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
-    ) -> None:
-        if not len(self.sessions):
-            raise Refused(ResponseCode.isss)
-        super().write(table, offset, data, rights, now_us)
 
 
 class SessionDesk(AccessDesk):
@@ -300,13 +253,6 @@ def test_a_name_says_what_carries_the_messages() -> None:
             parse_name(wrong)
 
 
-def by_datagrams(name: str, served: Served) -> str:
-    """Give the name of the same device by UDP."""
-    own = name[name.index("127") : name.rindex("/")]
-    host, port = served.listener.udp_address
-    return name.replace("c1222:", "c1222+udp:").replace(own, f"{host}:{port}")
-
-
 def test_a_meter_is_read_and_written_by_datagrams() -> None:
     with device(NodeSettings()) as (name, served):
         with NetworkMeter(by_datagrams(name, served), KEYS, PASSWORD, 2) as meter:
@@ -386,13 +332,6 @@ def test_a_busy_device_is_asked_again_and_not_for_ever(monkeypatch: pytest.Monke
         assert tables.times == 1000 - 1 - network_meter.BUSY_REPEATS
 
 
-def relay_says(code: ResponseCode, asked: bytes) -> bytes:
-    """Give what a relay, which has no key, answers in the meter's place."""
-    apdu = decode_apdu(asked)
-    envelope = Envelope(9, apdu.calling, apdu.called, apdu.calling_invocation_id)
-    return build_apdu(envelope, [bytes([code])])
-
-
 def test_where_a_relay_has_no_room_a_read_is_asked_again_and_a_write_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -456,32 +395,6 @@ def test_write_procedure_and_shell_take_a_name_of_the_network() -> None:
         assert "41 42 43 44" in done.stdout and "no line" in done.stderr
         done = smartmeter("write", name, "5", "41", "--baud", "9600", **secrets)
         assert done.returncode == 2 and "no line" in done.stderr
-
-
-@contextmanager
-def answering_once(answer: Callable[[bytes], bytes], reads_on: bool = False) -> Iterator[str]:
-    """Serve a device that closes every connection after one answer; gives its name.
-
-    ``reads_on``: it closes when the next request has come.
-    """
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                line, _ = door.accept()
-                with line:
-                    line.sendall(answer(line.recv(4096)))
-                    if reads_on:
-                        line.recv(4096)
-
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"c1222://127.0.0.1:{door.getsockname()[1]}/.7.42"
-        finally:
-            door.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 def test_a_device_that_ends_each_connection_after_its_answer_is_read_on_the_next() -> None:

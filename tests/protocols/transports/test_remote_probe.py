@@ -14,7 +14,7 @@ from protocols.transports.serial_port import SerialPort
 from smartmeter.cli import diagnosis
 from tests.protocols.c1218.device_bench import IMAGES
 from tests.protocols.transports.remote_probe import RemoteProbe
-from tests.smartmeter.cli.test_diagnosis import line_to
+from tests.smartmeter.cli.served import line_to
 
 
 def test_both_ends_change_speed_at_the_same_moment_and_lose_nothing() -> None:

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+
+from protocols.datalink.timing import Timing
+from smartmeter.cli.meter_line import MeterLine
 
 #: A calendar that stands: however slowly a meter is read, twice it shows the same.
 STANDING = ("--clock", "1767225600,0.000001")
@@ -75,3 +79,22 @@ def smartmeter(
         input=said,
         env=os.environ | environment,
     )
+
+
+def line_to(port: str, timing: Timing | None = None) -> MeterLine:
+    """Give the line that the command line would make of a port alone."""
+    line = MeterLine(
+        port,
+        baud=(),
+        assume=(),
+        strict=(),
+        rts=True,
+        dtr=False,
+        user_id=0,
+        user="",
+        password_file=None,
+        ask_password=False,
+    )
+    if timing is not None:
+        line.options = replace(line.options, timing=timing)
+    return line

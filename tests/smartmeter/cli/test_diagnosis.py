@@ -23,32 +23,12 @@ from protocols.transports.pump import open_meter
 from smartmeter.base.finding import Finding
 from smartmeter.cli import diagnosis
 from smartmeter.cli.doctor import look_at_board
-from smartmeter.cli.meter_line import MeterLine
+from tests.protocols.c1218.adapter import Adapter
 from tests.protocols.c1218.deviations import IMAGES, Deviant
-from tests.protocols.c1218.test_client_checks_port import Adapter
-from tests.smartmeter.cli.served import meter_process, smartmeter
+from tests.smartmeter.cli.served import line_to, meter_process, smartmeter
 
 #: Silence is found out in a second, not in eight.
 IMPATIENT = Timing(response_us=200_000)
-
-
-def line_to(port: str, timing: Timing | None = None) -> MeterLine:
-    """Give the line that the command line would make of a port alone."""
-    line = MeterLine(
-        port,
-        baud=(),
-        assume=(),
-        strict=(),
-        rts=True,
-        dtr=False,
-        user_id=0,
-        user="",
-        password_file=None,
-        ask_password=False,
-    )
-    if timing is not None:
-        line.options = replace(line.options, timing=timing)
-    return line
 
 
 @contextmanager

@@ -23,9 +23,8 @@ from smartmeter.comms.paths import Path
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, items
-from tests.protocols.transports.test_network_meter import InSession, answering_once, device
-from tests.smartmeter.cli.served import smartmeter
-from tests.smartmeter.cli.test_diagnosis import line_to
+from tests.protocols.transports.network_device import InSession, answering_once, device
+from tests.smartmeter.cli.served import line_to, smartmeter
 from tests.smartmeter.comms.served import Served
 from tests.smartmeter.meter.sessions import clone, original, twin
 

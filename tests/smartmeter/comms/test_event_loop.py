@@ -6,7 +6,6 @@ import asyncio
 import gc
 import socket
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +13,6 @@ from smartmeter.comms import event_loop
 from smartmeter.comms.event_loop import ended, run_server
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.served import Client, serving
-from tests.smartmeter.comms.test_tls import (
-    test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not as over_tls,
-)
 
 
 async def _module_of_the_loop() -> str:
@@ -63,10 +59,6 @@ def _ask(datagram: bytes, address: tuple[str, int]) -> bytes:
         client.settimeout(60)
         client.sendto(datagram, address)
         return client.recv(4096)
-
-
-def test_on_uvloop_tls_lets_in_who_has_a_certificate_and_nobody_else(tmp_path: Path) -> None:
-    run_server(over_tls(tmp_path))
 
 
 class Deaf:

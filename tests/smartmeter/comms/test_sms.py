@@ -13,7 +13,7 @@ from smartmeter.comms.sms import SmsBearer, SmsCarrier
 from smartmeter.comms.way import Need
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
-from tests.protocols.modem.test_pdu import as_delivered
+from tests.protocols.modem.pdus import as_delivered
 from tests.smartmeter.comms.far_ends import (
     HEAD_END_NUMBER,
     NODE_NUMBER,

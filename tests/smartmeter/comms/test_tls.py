@@ -20,6 +20,7 @@ from smartmeter.cli.tls import tls_files
 from smartmeter.comms import relay_host
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.bearers import check_address
+from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
@@ -75,6 +76,10 @@ async def test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not(tmp_path
     assert tms.connections == 1
     await relay.stop()
     await tms.stop()
+
+
+def test_on_uvloop_tls_lets_in_who_has_a_certificate_and_nobody_else(tmp_path: Path) -> None:
+    run_server(test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not(tmp_path))
 
 
 async def _refused(address: str, files: TlsFiles) -> None:

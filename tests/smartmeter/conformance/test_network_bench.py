@@ -21,7 +21,7 @@ from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Unreachable, Verdict
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables
-from tests.protocols.transports.test_network_meter import by_datagrams, device
+from tests.protocols.transports.network_device import by_datagrams, device
 from tests.smartmeter.conformance.memory_node import (
     DEMANDING,
     NOTHING,

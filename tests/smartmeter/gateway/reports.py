@@ -1,13 +1,20 @@
 """Reports of a module as its outbox holds them, made by the module's own code."""
 
 from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Cause, SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.service import Gateway
+from smartmeter.gateway.settings import read_settings
+from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.ssi.profile_reading import Interval, ProfileRead
 from smartmeter.ssi.reports import carry_table, interval_parts
+from tests.smartmeter.gateway.settings_file import WORKS, settings_file
 from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
 
 EPOCH_S = EPOCH_US // 1_000_000
@@ -70,3 +77,19 @@ def recorded(number: int, intervals: Sequence[Interval], set_nbr: int = 1) -> li
     read = ProfileRead(set_nbr, tuple(intervals), first, end, end, QUARTER_S)
     parts = interval_parts(read, 1, CONTEXT_ID)
     return [header(number), *(part.service for part in parts)]
+
+
+ESN = FACTORY.esn
+
+
+def gateway_with_readings(folder: Path, said: list[str]) -> Gateway:
+    """Give a gateway that was filled before; its meter's port is not there."""
+    data = folder / "data"
+    sections = WORKS | {"gateway": {"data": f'"{data}"'}, "csv": {"file": f'"{data / "i.csv"}"'}}
+    settings = read_settings(settings_file(folder, sections), {})
+    if not data.exists():
+        readings = Readings(settings.readings)
+        readings.keep(ESN, 1, [(1, profile(1, 0, [[n, n] for n in range(200)]))])
+        CsvFile(data / "i.csv", readings).step()
+        readings.close()
+    return Gateway(settings, Fraction(1), said.append, None)

@@ -12,7 +12,7 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, Sinks
 from tests.ports import free_port
 from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
-from tests.smartmeter.gateway.sinks.test_home_assistant import Home, settings
+from tests.smartmeter.gateway.sinks.home import Home, settings
 from tests.smartmeter.ssi.host import FACTORY
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from smartmeter.comms.listening import ListeningBearer
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.tapped_module import TappedModule
 from tests.ports import free_port
-from tests.smartmeter.gateway.test_set_aside import gateway_with_readings
+from tests.smartmeter.gateway.reports import gateway_with_readings
 from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms, schedule, schedules
 from tests.waiting import until
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -11,31 +10,13 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.service import Gateway
 from smartmeter.gateway.set_aside import MAX_ASIDE, aside, set_aside
-from smartmeter.gateway.settings import read_settings
-from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.tms.store.sqlite import Store
-from tests.smartmeter.gateway.reports import profile
-from tests.smartmeter.gateway.settings_file import WORKS, settings_file
-from tests.smartmeter.ssi.host import EPOCH_US, FACTORY
+from tests.smartmeter.gateway.reports import gateway_with_readings
+from tests.smartmeter.ssi.host import EPOCH_US
 
-ESN = FACTORY.esn
 PAGE_OCTETS = 4096
 JUNK = b"\xa5"
-
-
-def gateway_with_readings(folder: Path, said: list[str]) -> Gateway:
-    """Give a gateway that was filled before; its meter's port is not there."""
-    data = folder / "data"
-    sections = WORKS | {"gateway": {"data": f'"{data}"'}, "csv": {"file": f'"{data / "i.csv"}"'}}
-    settings = read_settings(settings_file(folder, sections), {})
-    if not data.exists():
-        readings = Readings(settings.readings)
-        readings.keep(ESN, 1, [(1, profile(1, 0, [[n, n] for n in range(200)]))])
-        CsvFile(data / "i.csv", readings).step()
-        readings.close()
-    return Gateway(settings, Fraction(1), said.append, None)
 
 
 def spoil(path: Path, from_octet: int) -> bytes:

@@ -22,7 +22,7 @@ from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSetti
 from smartmeter.gateway.sinks.statistics_link import StatisticsLink
 from tests.smartmeter.comms.authority import make_authority
 from tests.smartmeter.gateway.settings_file import WORKS, settings_file
-from tests.smartmeter.gateway.sinks.test_home_assistant import TOKEN, Home
+from tests.smartmeter.gateway.sinks.home import TOKEN, Home
 
 Sink = InfluxSettings | HomeAssistantSettings
 

@@ -1,7 +1,6 @@
 """A real browser: log in, overview, a meter, an on-demand read; live without reload."""
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,17 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from smartmeter.tms.model import Kind
 from smartmeter.tms.web.profile_chart import POINTS
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs the Debian packages chromium and chromium-driver"
-)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--window-size=1280,1400"
-)
-
+from tests.smartmeter.tms.web.browser import CHROMIUM, DRIVER, FLAGS, needs_browser
 
 #: The least contrast of a text on the page to what is behind it, as WCAG counts it.
 DULLEST = """
