@@ -128,11 +128,11 @@ def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
     daily = "poll" if came == "polls" else "report"
     parts: dict[str, ui.table] = {}
     with ui.row().classes("w-full gap-4 items-start"):
-        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+        with ui.column().classes("col").style("min-width: min(30rem, 100%)"):
             # A plain meter tells no outage: a list that is always empty would be a lie.
             for name in ("registers", "schedules", *(("outages",) if came != "polls" else ())):
                 parts[name] = _part(name, daily)
-        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+        with ui.column().classes("col").style("min-width: min(30rem, 100%)"):
             with card("Identity"):
                 identity = ui.grid(columns="auto minmax(0, 1fr)").classes("w-full gap-x-4 gap-y-1")
             parts["work"] = _part("work", daily)

@@ -46,7 +46,7 @@ def draw(service: Service, query: Mapping[str, str]) -> None:
         chart = bar_chart("reports")
     with ui.row().classes("w-full gap-4 items-start"):
         with (
-            ui.column().classes("col").style("min-width: min(22rem, 100%)"),
+            ui.column().classes("col").style("min-width: min(33rem, 100%)"),
             card("Late or silent"),
         ):
             late = table(

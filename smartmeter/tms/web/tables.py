@@ -12,11 +12,14 @@ TABLE_STYLE = """
 .q-table th { font-weight: 600 }
 @media (max-width: 600px) {
   .q-table th, .q-table td { padding: 2px 5px !important; white-space: normal !important }
+}
+@media (max-width: 820px) {
   .stacked thead { display: none }
   .stacked tbody tr { display: grid; grid-template-columns: repeat(3, 1fr); padding: .3rem 0;
     height: auto !important }
   .stacked tbody tr:not(:last-child) { border-bottom: 1px solid #8888884d }
-  .stacked tbody td { border: 0 !important; height: auto !important; overflow-wrap: anywhere }
+  .stacked tbody td { border: 0 !important; height: auto !important; overflow-wrap: anywhere;
+    padding: 2px 5px !important }
   .stacked tbody td:empty, .stacked tbody .no-time { display: none }
   .stacked tbody td::before { content: var(--label) !important; position: static !important;
     display: block; background: none !important; font-size: .72rem; opacity: .72 }
@@ -32,8 +35,8 @@ _CELLS = {
     **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: min(8rem, 24vw)"),
 }
 _CELLS["cause"] += "; grid-column: span 2"
-#: A table of more columns, or with a cause among them, has no room on a phone: there its rows are
-#: stacked, names over values.
+#: A table of more columns, or with a cause among them, has no room on a phone or a tablet: there
+#: its rows are stacked, names over values.
 MAX_BESIDE = 4
 #: Rows of one page of a table that is paged on the server.
 ROWS = 25

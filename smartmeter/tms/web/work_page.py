@@ -30,9 +30,9 @@ def draw(service: Service, visitor: Visitor) -> None:
     heading("Alarms and work", 1)
     refreshes = [_alarms(service, visitor), _jobs(service, visitor)]
     with ui.row().classes("w-full gap-4 items-start"):
-        with ui.column().classes("col").style("min-width: min(20rem, 100%)"):
+        with ui.column().classes("col").style("min-width: min(25rem, 100%)"):
             unknown = _unknown(service)
-        with ui.column().classes("col").style("min-width: min(20rem, 100%)"), card("Refused"):
+        with ui.column().classes("col").style("min-width: min(33rem, 100%)"), card("Refused"):
             refused = table(
                 [("time", "Time"), ("title", "Title"), ("reason", "Reason"), ("count", "Times")],
                 "Nothing was refused.",

@@ -97,7 +97,8 @@ const cause = document.querySelector('h1')?.parentElement.querySelector('.faint'
 if (cause) cause.innerText = 'x'.repeat(200);
 return cause !== undefined && cause !== null;
 """
-#: Neither the page nor a table in it is wider than a phone, which hides what stands at its right.
+#: Neither the page nor a table in it is wider than a phone or a tablet, which hides what stands at
+#: its right.
 FITS = """
 const boxes = [document.documentElement, ...document.querySelectorAll('.q-table__middle')];
 return boxes.every(one => one.scrollWidth <= one.clientWidth);
@@ -253,6 +254,13 @@ def log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
 
+def nothing_is_cut_off(browser: webdriver.Chrome) -> None:
+    """The page fits on a tablet and on a phone; it is left as on the phone."""
+    for width in (768, 390):
+        browser.set_window_size(width, 844)
+        wait(browser, lambda: browser.execute_script(FITS), "nothing scrolls sideways")
+
+
 @needs_browser
 def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     browser: webdriver.Chrome, demo: tuple[str, str]
@@ -319,7 +327,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
         if page.startswith("meter"):
             wait(browser, lambda: browser.execute_script(LONG_CAUSE), "a cause is told")
-        wait(browser, lambda: browser.execute_script(FITS), "nothing scrolls sideways")
+        nothing_is_cut_off(browser)
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
         wait(browser, lambda: not nameless(browser), "all that can be acted upon has a name")
     a_question_is_legible(browser, address)
