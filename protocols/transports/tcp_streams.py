@@ -17,6 +17,8 @@ from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, Segment
 MAX_WAITING, MAX_WITHOUT_BEGINNING = 64, 16
 #: Of small segments so many octets wait for a beginning that the head of a message is among them.
 HEAD_OCTETS = 256
+#: So far before the first octet given, or behind it, a segment that came late may lie.
+LATE_OCTETS = 1 << 16
 #: No window of TCP is larger (RFC 7323), so nothing that is sent again lies farther behind.
 MAX_WINDOW = 1 << 30
 _NUMBERS = 0xFFFFFFFF
@@ -37,13 +39,14 @@ class _State:
 
     ``expected`` is the next octet to give, ``begun`` the first one of the connection, ``led`` the
     first one behind those that came with SYN, ``run`` the first one behind the last gap (of a
-    longer run the first that can be sent again).
+    longer run the first that can be sent again), ``first`` the first one given while that is near.
     """
 
     expected: int | None = None
     begun: int | None = None
     run: int | None = None
     led: int | None = None
+    first: int | None = None
     anew: bool = True
     waiting: dict[int, bytes] = field(default_factory=dict)
 
@@ -94,6 +97,14 @@ class StreamJoiner:
             pieces += self._behind_gap(way, state)
         return pieces
 
+    def is_late(self, segment: Segment) -> bool:
+        """Tell whether a segment lies close before all that was given of a stream without its
+        beginning: it came late, and none of it was given."""
+        state = self._ways.get((segment.source, segment.destination))
+        if state is None or state.begun is not None or state.first is None or segment.begins:
+            return False
+        return len(segment.payload) <= -_ahead(segment.sequence, state.first) <= LATE_OCTETS
+
     def astray(self, way: Way) -> None:
         """What was taken for a beginning, as none was captured, was none: look for another."""
         state = self._ways.get(way)
@@ -138,6 +149,8 @@ class StreamJoiner:
                 self.lost[way] += min(before, len(payload))
             out += fresh
             state.expected = state.expected + len(fresh) & _NUMBERS
+            if state.first is not None and _ahead(state.expected, state.first) > LATE_OCTETS:
+                state.first = None
             if _ahead(state.expected, state.run) > MAX_WINDOW:
                 state.run = state.expected - MAX_WINDOW & _NUMBERS
         if not out:
@@ -151,6 +164,8 @@ class StreamJoiner:
         in_order = sorted(state.waiting, key=lambda one: _ahead(one, first))
         found = self._beginning(state, in_order)
         if found is not None:
+            # Behind a gap it is not the first one.
+            state.first = found if state.run is None else None
             state.expected, state.run, state.anew = found, found, True
             before = [one for one in in_order if -_ahead(one, found) >= len(state.waiting[one])]
         else:

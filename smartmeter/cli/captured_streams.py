@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.c1222.ber import take_length
 from protocols.c1222.envelope import APDU_TAG, ORDER
@@ -23,6 +23,8 @@ from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
 MAX_STREAMS = 65_536
 #: A receiver may take less; a capture tells what was sent.
 MAX_APDU_OCTETS = 1 << 20
+#: Sequence numbers of TCP begin again behind the last one.
+_NUMBERS = 0xFFFFFFFF
 #: The elements with which a message may begin: the id (A8) and those before it.
 _FIRST_ELEMENTS = range(0xA1, 0xA9)
 _ID = 0xA8
@@ -72,11 +74,24 @@ def _is_told(octets: bytes, at: int) -> bool:
     return False
 
 
+def _whole_messages(octets: bytes) -> list[bytes]:
+    """Give the messages that octets consist of; none where there is anything else."""
+    stream = ApduStream(MAX_APDU_OCTETS)
+    try:
+        found = stream.feed(octets)
+        stream.check()
+    except ApduRejected:
+        return []
+    is_whole = not stream.pending and all(find_message(one) == 0 for one in found)
+    return found if is_whole else []
+
+
 @dataclass(slots=True)
 class _Stream:
     """One direction of a connection; ``apdus`` is None where it begins with no message.
 
-    ``foreign``: octets that are no messages; ``cut``: packets of which the recorder kept a part.
+    ``foreign``: octets that are no messages; ``cut``: packets of which the recorder kept a part;
+    ``late``: where messages began that came behind those that follow them.
     """
 
     apdus: ApduStream | None = None
@@ -84,6 +99,7 @@ class _Stream:
     cut: int = 0
     foreign: int = 0
     speaks: bool = False
+    late: set[int] = field(default_factory=set)
 
 
 class CapturedStreams:
@@ -109,7 +125,21 @@ class CapturedStreams:
         stream.cut += cut > 0
         while len(self._streams) > MAX_STREAMS:
             self._add_up(next(iter(self._streams)))
+        if self._joiner.is_late(segment) and (found := _whole_messages(segment.payload)):
+            return self._only_once(stream, segment.sequence, found)
         return [apdu for piece in self._joiner.offer(segment) for apdu in self._cut_out(way, piece)]
+
+    @staticmethod
+    def _only_once(stream: _Stream, at: int, late: list[bytes]) -> list[bytes]:
+        """Give messages that came late, but not those that come again."""
+        found = []
+        for apdu in late:
+            if at not in stream.late:
+                stream.late.add(at)
+                found.append(apdu)
+            at = at + len(apdu) & _NUMBERS
+        stream.speaks = True
+        return found
 
     def finish(self) -> Iterator[tuple[Way, bytes]]:
         """The capture has ended: give what is there behind gaps."""

@@ -8,6 +8,7 @@ import socket
 import struct
 import tracemalloc
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -352,6 +353,30 @@ def test_a_message_is_found_behind_any_octets_by_its_head(
     found = find_message(before + message)
     assert found is not None and found <= len(before)
     assert find_message(message) == 0
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_whole_messages_that_came_late_are_given_though_the_beginning_was_not_captured(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    captured = [tcp(MESSAGE, 500 + one * SIZE) for one in order]
+    # Sent again, one by one and in one segment, they are given no more.
+    captured += [captured[order.index(0)], tcp(MESSAGE * max(1, order[0]), 500)]
+    captured.append(tcp(MESSAGE, 500 + 3 * SIZE))
+    status, frames, words = told(tmp_path, pcap(captured))
+    assert (status, [one["ok"] for one in frames], words) == (0, [True] * 4, "")
+
+
+def test_what_came_late_and_is_no_whole_message_is_counted(tmp_path: Path) -> None:
+    begun = [tcp(MESSAGE, 90_000)]
+    for late in (tcp(C, 90_000 - len(C)), tcp(MESSAGE, 10_000)):
+        status, frames, words = told(tmp_path, pcap([*begun, late]))
+        assert (status, len(frames)) == (1, 1) and "not a whole message" in words
+    # Where the beginning is known, or behind a gap, it may have been given before.
+    for others in ([tcp(b"", 89_999, 2)], [tcp(MESSAGE, 91_000 + 50 * one) for one in range(70)]):
+        captured = [*begun, *others, tcp(MESSAGE, 90_000 - SIZE)]
+        status, frames, words = told(tmp_path, pcap(captured))
+        assert (status, len(frames)) == (1, sum(MESSAGE in packet for packet in captured) - 1)
 
 
 def test_a_stream_may_be_longer_than_its_numbers_reach() -> None:
