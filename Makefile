@@ -12,14 +12,15 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-night venv lint docs clean
 
-# Either stamp makes the folder; the demo installs no more than the demo needs.
+# Either stamp makes the folder; the demo installs no more than the demo needs.  A folder without pip
+# was left by a first run that was cut off, or on a Debian without python3-venv: it is made whole.
 $(VENV)/.demo: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[network,tms,gateway]"
 	touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@ $(VENV)/.demo
 
