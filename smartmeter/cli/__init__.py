@@ -158,6 +158,14 @@ def _give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _tell(text: str) -> None:
+    """Tell a person; where nothing can be told, as on a full disk, the exit status stays right."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def _once_more(lost: sys.UnraisableHookArgs) -> None:
     """Bring a Ctrl-C again that fell where nothing can be raised, as in the collector's calls."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
@@ -172,12 +180,12 @@ def _once_more(lost: sys.UnraisableHookArgs) -> None:
 def _show(error: click.ClickException) -> None:
     """Tell of an error as of all others; of wrong use, below what Click says of the right one."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
-        error.show()  # the whole help is all that there is to say
+        _tell(error.format_message())  # the whole help is all that there is to say
         return
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"Try '{error.ctx.command_path} --help' for help."
-        click.echo(f"{error.ctx.get_usage()}\n{hint}\n", err=True)
-    click.echo(f"smartmeter: {error.format_message()}", err=True)
+        _tell(f"{error.ctx.get_usage()}\n{hint}\n")
+    _tell(f"smartmeter: {error.format_message()}")
 
 
 def main() -> None:
@@ -191,11 +199,11 @@ def main() -> None:
         _give_up_output()  # the question, where it could not be printed
         # Click makes one of Ctrl-C, and of a question whose answer never came; 8.1 hides the cause.
         if isinstance(error.__context__, KeyboardInterrupt):
-            click.echo("smartmeter: stopped", err=True)
+            _tell("smartmeter: stopped")
             sys.exit(INTERRUPTED)
         remedy = "--help tells what answers it in a script"
         told = f"a question was not answered, and nothing more was done; {remedy}"
-        click.echo(f"smartmeter: {told}", err=True)
+        _tell(f"smartmeter: {told}")
         sys.exit(1)
     except click.ClickException as error:
         _show(error)
@@ -211,6 +219,6 @@ def main() -> None:
         elif isinstance(error, OSError):
             text = _system_fault(error) or text
         _give_up_output()
-        click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
+        _tell(f"smartmeter: {' '.join(text.split())}")
         sys.exit(2 if isinstance(error, SettingsError | PortNameError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

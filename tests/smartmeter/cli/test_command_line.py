@@ -157,6 +157,19 @@ def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Pa
         assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("read", "nowhere"), 1), (("read",), 2), (("decode",), 2), (("read", "sim:", "no"), 2)],
+)
+def test_an_error_that_cannot_be_told_has_its_exit_status(
+    words: tuple[str, ...], status: int
+) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "smartmeter", *words], stderr=full, timeout=60)
+    assert done.returncode == status
+
+
 def test_a_question_that_cannot_be_printed_is_told_as_one_without_an_answer(tmp_path: Path) -> None:
     words = ("gateway", "init", "--out", str(tmp_path), "--port", "/dev/null")
     command = [sys.executable, "-m", "smartmeter", *words]
