@@ -16,9 +16,9 @@ from smartmeter.cli.image_file import STANDARD_INPUT, read_image
 @click.argument("new", type=FILE_OR_INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(old: str, new: str, as_json: bool) -> int:
-    """Tell in words what differs between two JSON images of a meter, OLD and NEW.
+    """Tell in words what differs between two images of a meter.
 
-    One of them may be -, standard input.
+    OLD and NEW are JSON images, as clone makes them; one of them may be -, standard input.
     """
     if old == new == STANDARD_INPUT:
         raise click.UsageError("standard input is one image, not both")

@@ -52,10 +52,11 @@ def _with_context(function: Any) -> Any:
 def frame(
     hex_octets: tuple[str, ...], protocol: str, pcap: str | None, as_json: bool, **context: Any
 ) -> int:
-    """Decode one frame, given as HEX, or every frame of both protocols in a capture.
+    """Decode a frame, or each one of a capture.
 
-    A frame that a receiver must not process gives the reason, and exit status 1.
-    Keys may also stand in the variable SMARTMETER_C1222_KEYS, with commas between.
+    A frame is given as HEX; a capture may hold both protocols.  A frame that a receiver must not
+    process gives the reason, and exit status 1.  Keys may also stand in the variable
+    SMARTMETER_C1222_KEYS, with commas between.
     """
     if (pcap is None) == (not hex_octets):
         raise click.UsageError("give the frame as HEX, or --pcap FILE")

@@ -49,9 +49,10 @@ def table(
     override: str | None,
     as_json: bool,
 ) -> int:
-    """Decode table NUMBER from HEX, from a file of octets, or from a meter's image.
+    """Decode a table, given as octets or in a meter's image.
 
-    What ST-00 and the dimension tables say comes from --image.  --layout lists
+    Its octets are HEX, those of --file, or those of --image at NUMBER.  What ST-00
+    and the dimension tables say comes from --image.  --layout lists
     offset, width, name, type, condition and meaning of each field on that meter;
     --all prints the whole meter.  --override names ways of a maker, or an edition
     of the standard, that the tables do not declare; a wrong name lists all.
