@@ -71,8 +71,12 @@ class CountedProgress:
             from rich.progress import Progress as Bars
 
             self._bars = Bars(console=Console(stderr=True))
-            self._bars.start()
-            self._task = self._bars.add_task(self._things, total=self._total)
+            try:
+                self._bars.start()
+                self._task = self._bars.add_task(self._things, total=self._total)
+            except BaseException:  # Ctrl-C: the cursor is hidden already
+                self._bars.stop()
+                raise
         return self
 
     def __exit__(self, *error: object) -> None:
