@@ -34,6 +34,7 @@ from smartmeter.meter.load_profile import (
     SKIPPED,
 )
 from smartmeter.meter.loads import flow_at
+from smartmeter.meter.quantities import quadrant
 
 CLOCKS = (52, 55, 57)
 REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
@@ -41,24 +42,29 @@ REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
 _STANDS = (TableError, KeyError, OverflowError)
 #: What a unit counts, in watt-seconds.
 _WATT_SECONDS = 3600
+#: The quadrants in which a unit flows from the customer: they count against a net of both ways.
+_RECEIVED = {"Wh": (2, 3), "varh": (3, 4)}
 
 
 @dataclass
 class Energy:
-    """What has flown, in watt-seconds: by unit and direction."""
+    """What has flown, in watt-seconds: by unit and quadrant."""
 
-    flown: dict[tuple[str, Direction], int] = field(default_factory=dict)
+    flown: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def add(self, power_w: int, reactive_var: int, seconds: int) -> None:
         """Let a load flow."""
+        where = quadrant(power_w, reactive_var)
         for unit, rate in (("Wh", power_w), ("varh", reactive_var)):
-            direction = Direction.RECEIVED if rate < 0 else Direction.DELIVERED
-            key = (unit, direction)
-            self.flown[key] = self.flown.get(key, 0) + abs(rate) * seconds
+            self.flown[unit, where] = self.flown.get((unit, where), 0) + abs(rate) * seconds
 
     def counts(self, source: Source, factor: Fraction = Fraction(1)) -> Fraction:
         """Give the counts of a register or channel; 0 where its unit is not of these, or none."""
-        flown = self.flown.get((source.unit, source.direction), 0)
+        received = _RECEIVED.get(source.unit, ()) if source.direction is Direction.NET else ()
+        flown = 0
+        for where in source.quadrants:
+            part = self.flown.get((source.unit, where), 0)
+            flown += -part if where in received else part
         unit = source.scale.factor * factor if source.scale is not None else 0
         return Fraction(flown, _WATT_SECONDS) / unit if unit else Fraction(0)
 
@@ -218,6 +224,12 @@ def _plus(raw: Any, counts: Fraction) -> Any:
     return raw + int(counts) if isinstance(raw, Decimal) else raw
 
 
+def _held(value: float, within: tuple[int, int]) -> float:
+    """Give a value as near as a range lets it be."""
+    low, high = within
+    return max(low, min(value, high))
+
+
 def _copied(value: Any) -> Any:
     """Copy records and lists of a decoded table, so that they can be changed."""
     if isinstance(value, dict):
@@ -235,8 +247,8 @@ class _Profile:
         self.interval_s = interval_s
         self._blocks, self._intervals = blocks, intervals
         self._channels = channel_sources(snapshot)
-        #: The most that an interval can hold, where its format is a binary integer.
-        self._most = RANGES.get(snapshot[62].INT_FMT_CDE1, (0, None))[1]
+        #: What an interval can hold, where its format is a binary integer.
+        self._range = RANGES.get(snapshot[62].INT_FMT_CDE1)
         self._status = _copied(snapshot[PROFILE_STATUS])
         self._data = _copied(snapshot[PROFILE])
         #: The source of the reading at a block's end, by channel; None for a channel without one.
@@ -317,8 +329,8 @@ class _Profile:
             binary = isinstance(interval["INT_DATA"][number], float)
             value = float(counts) if binary else int(counts)
             self._carried[number] = counts - Fraction(value)
-            if self._most is not None and value > self._most:
-                value, codes[number] = self._most, OVERFLOW
+            if self._range is not None and value != (held := _held(value, self._range)):
+                value, codes[number] = held, OVERFLOW
             interval["INT_DATA"][number] = value
         self._end(block, flags, codes, flown)
         self.energy = Energy()

@@ -53,6 +53,36 @@ def test_a_live_image_counts_what_flows_in_its_own_units(profile: str) -> None:
     assert min(used) >= 0 and 2_000 < max(used) < 200_000, used
 
 
+def counted(image: MeterImage, seed: int) -> dict[str, int]:
+    """Give by how much the registers of all tiers, in base units, grow by a house of a seed."""
+    running = RunningOn(image, Calendar(0, 1), seed, 0)
+    before, later = Snapshot(image.tables), running.current(23, PASSED_US)
+    after = Snapshot({**image.tables, 23: later or b""})
+    totals = [
+        {r.source.name: r.value for r in tables.registers() if r.tier is None and r.source.scale}
+        for tables in (before, after)
+    ]
+    return {name: int(totals[1][name] - totals[0][name]) for name in totals[0]}  # type: ignore[operator]
+
+
+def test_a_live_image_counts_both_ways_and_their_net() -> None:
+    flown = counted(cloned("residential-tou"), 6)  # with photovoltaics
+    both = [flown[f"active energy {way}"] for way in ("delivered", "received")]
+    assert min(both) > 1_000
+    assert abs(both[0] - both[1] - flown["active energy net"]) <= 1
+
+
+def test_a_live_image_counts_reactive_energy_in_the_quadrant_in_which_it_flows() -> None:
+    flown = counted(cloned("industrial"), 5)
+    quadrants = [flown[f"reactive energy {way}"] for way in _QUADRANTS]
+    assert not flown["active energy received"] and quadrants[1:3] == [0, 0]
+    assert min(quadrants[0], quadrants[3]) > 0
+    assert abs(quadrants[0] - quadrants[3] - flown["reactive energy net"]) <= 1
+
+
+_QUADRANTS = ("delivered Q1", "delivered Q2", "received Q3", "received Q4")
+
+
 def test_every_table_that_shows_the_clock_runs_on_with_it() -> None:
     later = after(cloned("residential-tou"), PASSED_US)
     shown = [later[number].CLOCK_CALENDAR.value for number in (52, 55, 57)]
@@ -177,7 +207,17 @@ def test_what_an_interval_of_eight_bits_cannot_hold_is_an_overflow() -> None:
     assert later.sequences[-1] - before.sequences[-1] == HOURS * 60 // 16
     for row in list(later)[-10:]:
         assert row.values[-1] == 127 and row.statuses[-1] is IntervalStatus.OVERFLOW
-        assert set(row.statuses[:-1]) == {IntervalStatus.OK}
+        assert set(row.statuses[1:-1]) == {IntervalStatus.OK}
+    assert {row.values[0] for row in list(later)[-HOURS:]} == {127}, "the net of both ways"
+
+
+def test_a_net_that_its_interval_cannot_hold_is_an_overflow_in_either_direction() -> None:
+    image = inhibited(cloned("random", 77), 0)
+    running = RunningOn(image, Calendar(0, 1), 42, 0)  # with photovoltaics
+    shown = {n: running.current(n, PASSED_US) or b"" for n in (52, 63, 64)}
+    rows = list(load_profile(Snapshot({**image.tables, **shown})))[-HOURS * 60 // 16 :]
+    held = {row.values[0] for row in rows if row.statuses[0] is IntervalStatus.OVERFLOW}
+    assert held == {127, -127}
 
 
 def inhibited(image: MeterImage, inhibit: int) -> MeterImage:
