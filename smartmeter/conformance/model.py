@@ -121,10 +121,8 @@ class Model:
         self.state = state
 
     def _after(self, request: Request, answer: Answer, following: State) -> None:
-        tester = self._bench.tester
-        if isinstance(request, Negotiate) and len(answer.data) >= 3:
-            tester.packet_octets = int.from_bytes(answer.data[:2], "big")
-            tester.packets = answer.data[2]
+        if isinstance(request, Negotiate):
+            self._bench.tester.take_grant(answer)
         if isinstance(request, Security):
             self._proved = True
         if following is not self.state or isinstance(request, Terminate):

@@ -325,16 +325,22 @@ class Tester:
     def negotiate(self, octets: int, packets: int, bauds: tuple[int, ...] = ()) -> Answer:
         """Negotiate, and go by what is granted from the ACK of the answer on."""
         answer = self.ask(Negotiate(octets, packets, bauds))
-        if answer.ok and len(answer.data) >= 3:
-            self.packet_octets = int.from_bytes(answer.data[:2], "big")
-            self.packets = answer.data[2]
-            if self.room_octets < LEAST_OCTETS:
-                room = f"{self.packet_octets} octets x {self.packets} packets"
-                raise Deviation(f"Negotiate grants {room}, which hold no request")
+        if answer.ok:
+            self.take_grant(answer)
             code = answer.data[3] if len(answer.data) > 3 else None
             if code in bauds and BAUDS.get(code, self.baud) != self.baud:
                 self.use_baud(BAUDS[code])
         return answer
+
+    def take_grant(self, answer: Answer) -> None:
+        """Go by the packets that a Negotiate grants; Deviation where they hold no request."""
+        if len(answer.data) < 3:
+            return
+        self.packet_octets = int.from_bytes(answer.data[:2], "big")
+        self.packets = answer.data[2]
+        if self.room_octets < LEAST_OCTETS:
+            room = f"{self.packet_octets} octets x {self.packets} packets"
+            raise Deviation(f"Negotiate grants {room}, which hold no request")
 
     def use_baud(self, baud: int) -> None:
         """Change our speed, and leave the line alone until the device has changed its own."""

@@ -17,19 +17,21 @@ from protocols.datalink.packet import OVERHEAD_OCTETS, STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
 from protocols.machine import Event, Machine, earliest
 from protocols.psem.codes import START_BAUD, ResponseCode
+from protocols.psem.services import Identify, Logon, Negotiate, Response
 from protocols.transports.memory import MachinePort
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.conformance.bench import GROUPS, Bench, Permit, all_checks
+from smartmeter.conformance.bench import GROUPS, ROOM_OCTETS, Bench, Permit, all_checks
 from smartmeter.conformance.html_report import to_html
 from smartmeter.conformance.line import PortLine, SimulatedLine
 from smartmeter.conformance.line_rules import CALL
+from smartmeter.conformance.model import Model, Step
 from smartmeter.conformance.replaying import replay
 from smartmeter.conformance.report import Report, difference, from_json, to_junit
 from smartmeter.conformance.runner import plan, run
 from smartmeter.conformance.settings import read_profile, read_waivers
-from smartmeter.conformance.verdicts import Result, Verdict
+from smartmeter.conformance.verdicts import Deviation, Result, Verdict
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
 from smartmeter.meter.sample import measured_meter
@@ -211,6 +213,22 @@ def test_a_grant_that_holds_no_request_is_a_deviation_and_not_an_error_of_ours()
     meter = Server(ModelDevice(), options)
     results = run(bench_on(meter), plan(frozenset(), groups=frozenset({"tables"})))
     assert any("hold no request" in result.text for result in results)
+
+
+class Stingy(Server):
+    """A device that grants room only to whom asks for much, and packets of no data to others."""
+
+    def _negotiate(self, request: Negotiate) -> Response:
+        if request.packet_size >= ROOM_OCTETS:
+            return super()._negotiate(request)
+        return Response(ResponseCode.ok, bytes((0, OVERHEAD_OCTETS, 1, 0)))
+
+
+def test_a_grant_that_holds_no_request_is_a_deviation_in_a_drawn_session_too() -> None:
+    bench = bench_on(Stingy(ModelDevice()))
+    session = [Step(Identify()), Step(Negotiate(64, 1)), Step(Logon(0, b"reader"))]
+    with pytest.raises(Deviation, match=r"step 2, .* hold no request"):
+        Model(bench).run(session)
 
 
 @pytest.mark.parametrize("name", ["D84", "D88"])
