@@ -17,6 +17,7 @@ from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.description import describe
 from protocols.psem.services import (
+    OPTIONAL_SERVICES,
     DefaultRead,
     FullRead,
     IndexRead,
@@ -26,14 +27,11 @@ from protocols.psem.services import (
     Request,
     Security,
     Terminate,
-    Wait,
 )
 from smartmeter.conformance.bench import Bench, damaged, octets_of
 from smartmeter.conformance.tester import SLACK_US, Answer, Tester
 from smartmeter.conformance.verdicts import Basis, Deviation
 
-#: Services without which a device is still one of C12.18.
-OPTIONAL = (Negotiate, Security, Wait, OffsetRead, IndexRead, DefaultRead)
 #: Tables that change by themselves, and those that what we do changes.
 MOVING = frozenset((3, 7, 8, 23, 27, 28, 52, 55, 63, 64, 65, 66, 67, 74, 76))
 _ANY_READ = frozenset(ResponseCode) - {ResponseCode.isss, ResponseCode.err}
@@ -129,7 +127,7 @@ class Model:
             self._enter(following)
 
     def _judge(self, request: Request, answer: Answer) -> None:
-        if answer.code == ResponseCode.sns and isinstance(request, OPTIONAL):
+        if answer.code == ResponseCode.sns and type(request).__name__ in OPTIONAL_SERVICES:
             return
         if (self.state, type(request)) not in LEGAL:
             answer.want(ResponseCode.isss)
