@@ -11,10 +11,12 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
-from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import fitting
 from protocols.transports.capture import Notes, apdu_notes
@@ -26,6 +28,8 @@ from smartmeter.comms.sockets import connected_datagrams
 EVERYBODY = "255.255.255.255"
 #: Requests that wait for an answer at once; a node has one or two.
 MAX_WAITING = 256
+#: The invocation id of a request, and the title that it is from; empty: none.
+_Asked = tuple[int, tuple[int, ...]]
 
 
 class UdpConnection(asyncio.DatagramProtocol):
@@ -39,7 +43,8 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._take: Callable[[bytes], None] | None = None
         self._ended = asyncio.Event()
         self._fault: Exception | None = None
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        #: By whose request it is, and its invocation id: a relay carries those of many.
+        self._timers: dict[_Asked, asyncio.TimerHandle] = {}
         self._notes = Notes()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,13 +58,8 @@ class UdpConnection(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """Give an APDU on; asyncio's call."""
         self._notes.received(data)
-        try:
-            answered = decode_apdu(data).called_invocation_id
-        except ApduRejected:
-            answered = None
-        timer = self._timers.pop(answered, None) if answered is not None else None
-        if timer is not None:
-            timer.cancel()
+        with suppress(ApduRejected):
+            self._answered(decode_apdu(data))
         if self._take is not None:
             self._take(data)
 
@@ -77,7 +77,7 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._write(octets)
         own_id = awaited_id(octets)
         if own_id is not None and len(self._timers) < MAX_WAITING:
-            self._again_later(own_id, octets, 0)
+            self._again_later((own_id, _arcs(decode_apdu(octets).calling)), octets, 0)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the socket is closed; OSError when nobody listens at the other
@@ -96,23 +96,36 @@ class UdpConnection(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _again_later(self, own_id: int, octets: bytes, turn: int) -> None:
+    def _answered(self, answer: Apdu) -> None:
+        """Send a request no more; a node without a title is answered by one that it was given."""
+        whose = answer.called_invocation_id, _arcs(answer.called)
+        of_id = (one for one in self._timers if one[0] == whose[0])
+        asked = whose if whose in self._timers else next(of_id, None)
+        if asked is not None:
+            self._timers.pop(asked).cancel()
+
+    def _again_later(self, asked: _Asked, octets: bytes, turn: int) -> None:
+        if (before := self._timers.pop(asked, None)) is not None:
+            before.cancel()
         if turn == len(REPEAT_AFTER_S):
-            self._timers.pop(own_id, None)
             return
 
         def again() -> None:
             self._write(octets)
-            self._again_later(own_id, octets, turn + 1)
+            self._again_later(asked, octets, turn + 1)
 
         loop = asyncio.get_running_loop()
-        self._timers[own_id] = loop.call_later(REPEAT_AFTER_S[turn], again)
+        self._timers[asked] = loop.call_later(REPEAT_AFTER_S[turn], again)
 
     def _write(self, octets: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             for datagram in fitting(octets, self._segment_octets):
                 self._notes.sent(datagram)
                 self._transport.sendto(datagram, self._group)
+
+
+def _arcs(title: ApTitle | None) -> tuple[int, ...]:
+    return title.absolute if title is not None else ()
 
 
 class UdpBearer:

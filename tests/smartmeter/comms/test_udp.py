@@ -5,6 +5,8 @@ from collections.abc import Hashable
 
 import pytest
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import ResponseArrived
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
@@ -17,6 +19,7 @@ from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.udp import UdpBearer
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import (
+    HOST,
     METER,
     NOW_US,
     READ_1,
@@ -60,6 +63,30 @@ async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
     assert served.talk.server.node.counts["received"] == 1
     connection.close()
     await asyncio.wait_for(taking, 60)
+    await served.listener.close()
+
+
+class AnsweringOne(Served):
+    """A device that hears one of the nodes behind a relay, and the others never."""
+
+    def receive(self, path: Hashable, octets: bytes) -> None:
+        self.seen.append(octets)
+        if decode_apdu(octets).calling == HOST:
+            self.talk.server.receive(path, octets, self.talk.now_us)
+
+
+async def test_an_answer_ends_the_repetitions_of_no_other_nodes_request_of_the_same_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(udp, "REPEAT_AFTER_S", (0.05, 0.05, 0.05))
+    served = AnsweringOne()
+    await served.listener.listen_udp("127.0.0.1", 0)
+    port = served.listener.udp_address[1]
+    other = request([READ_1], calling=ApTitle.parse(".7.43"))
+    async with connected(UdpBearer(BearerSettings("u", f"udp:127.0.0.1:{port}"))) as (line, *_):
+        line.send(request([READ_1]))
+        line.send(other)
+        await until(lambda: served.seen.count(other) == 4, "sent again three times")
     await served.listener.close()
 
 
