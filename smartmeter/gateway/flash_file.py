@@ -175,8 +175,9 @@ class FlashFile:
         with contextlib.suppress(OSError, StorageError):
             self._rewrite()
             self._compact_octets = COMPACT_OCTETS
-        # Whichever of the two has the name now is whole; if none has, the next commit tells.
-        with contextlib.suppress(FileNotFoundError):
+        # Whichever of the two has the name now is whole.  If none has, or the new one cannot be
+        # opened, the next commit tells.
+        with contextlib.suppress(OSError):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             os.close(self._file)
             self._file = file

@@ -1,6 +1,7 @@
 """What the state file acknowledged is there after kill -9, torn writes and rewriting."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -344,3 +345,21 @@ def test_a_large_file_that_is_no_state_file_is_told_at_once(tmp_path: Path) -> N
     with pytest.raises(StorageError, match="move it away"):
         read_pages(path)
     assert time.process_time() - began_s < 3  # a copy of all the rest at each brace takes 12
+
+
+def test_a_process_that_may_open_no_more_files_goes_on_with_the_log_that_it_has(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state"
+    memory = FlashFile(path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(path, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        for number in range(20):
+            memory.commit({"a": bytes([number]) * 60_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert path.stat().st_size > COMPACT_OCTETS, "it was to be rewritten"
+    assert FlashFile(path).get("a") == bytes([19]) * 60_000
