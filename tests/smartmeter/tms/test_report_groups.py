@@ -79,7 +79,7 @@ def test_a_number_that_comes_twice_in_one_group_is_stored_once(office: Office) -
     rows = office.store.read("SELECT sequence FROM intervals ORDER BY sequence")
     assert [row["sequence"] for row in rows] == [0, 1, 2, 3]
     totals = {row["name"]: row["count"] for row in office.store.read("SELECT * FROM totals")}
-    assert totals == {"reports": 2, "intervals": 4, "open_alarms": 0}
+    assert (totals["reports"], totals["intervals"]) == (2, 4)
     assert office.head_end.figures.reports == 2
     assert office.head_end.figures.repeated == 1
 
