@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from smartmeter.base.errors import StorageError
 from smartmeter.cli.file_name import folder_option
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.state_folder import claim
@@ -71,7 +72,7 @@ def command(
         raise click.UsageError("--headless needs --duration SECONDS")
     if not headless:
         need(*PAGE)
-    folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
+    folder = Path(data) if data else _fresh_folder()
     if (folder / FILE_NAME).exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
     settings = DemoSettings(meters, speed, seed, duration, folder, relays)
@@ -88,6 +89,14 @@ def command(
         click.echo(sentence(count))
     if count.intervals_stored != count.intervals_expected or count.duplicates or count.altered:
         raise click.ClickException("the TMS does not hold what the meters measured")
+
+
+def _fresh_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
+    except OSError as error:  # all is full or read-only, as in a container
+        told = error.strerror or str(error)
+        raise StorageError("demo", told, "give a folder by --data DIR") from error
 
 
 async def _run(

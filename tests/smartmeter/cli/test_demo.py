@@ -3,9 +3,14 @@
 import json
 import socket
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from smartmeter.cli.demo import command
 from tests.smartmeter.cli.served import smartmeter
 
 
@@ -43,3 +48,11 @@ def test_a_demo_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
         done = smartmeter("demo", "--port", port, TMPDIR=str(tmp_path))
     assert done.returncode == 2 and "choose another port" in done.stderr
     assert not list(tmp_path.glob("smartmeter-demo-*"))
+
+
+def test_where_nothing_temporary_can_be_made_the_demo_asks_for_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    done = CliRunner().invoke(command, ["--headless", "--duration", "1"])
+    assert "give a folder by --data DIR" in str(done.exception)
