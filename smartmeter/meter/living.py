@@ -104,9 +104,12 @@ class RunningOn:
         return self._calendar.deadline_us(self._start_us + (self._done_s + HOUR_S) * US_PER_S)
 
     def expire(self, now_us: int) -> None:
-        """Let what has passed flow, whether anybody looks or not."""
+        """Let an hour that has passed flow, whether anybody looks or not.
+
+        Who is far behind does not keep the others, or one who asks, from their turn.
+        """
         with suppress(*_STANDS):  # as for one who looks
-            self._advance(self._elapsed_s(now_us))
+            self._advance(min(self._elapsed_s(now_us), self._done_s + HOUR_S))
 
     def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
         """Take the clock, or the marks of what was read, from an image that was written."""

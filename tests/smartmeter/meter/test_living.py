@@ -425,6 +425,18 @@ def test_a_clock_stands_still_where_dates_end() -> None:
     assert running.current(23, PASSED_US) != image.tables[23]
 
 
+def test_a_twin_that_is_behind_runs_on_an_hour_at_a_time_so_that_others_have_their_turn() -> None:
+    image, calendar = cloned("residential"), Calendar(0, 3600)
+    twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 5, 0))
+    late_us = 9 * US_PER_S
+    for hour in range(1, 10):
+        assert twin.deadline_us() == hour * US_PER_S
+        twin.expire(late_us)
+    assert twin.deadline_us() == late_us + US_PER_S
+    alone = RunningOn(image, calendar, 5, 0)
+    assert twin.device.current(64, late_us) == alone.current(64, late_us)
+
+
 def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
     image = cloned("residential")
     assert after(image, 0).images == dict(image.tables)
