@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import Arcs, absolute
 from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
@@ -29,7 +29,7 @@ EVERYBODY = "255.255.255.255"
 #: Requests that wait for an answer at once; a node has one or two.
 MAX_WAITING = 256
 #: The invocation id of a request, and the title that it is from; empty: none.
-_Asked = tuple[int, tuple[int, ...]]
+_Asked = tuple[int, Arcs]
 
 
 class UdpConnection(asyncio.DatagramProtocol):
@@ -77,7 +77,7 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._write(octets)
         own_id = awaited_id(octets)
         if own_id is not None and len(self._timers) < MAX_WAITING:
-            self._again_later((own_id, _arcs(decode_apdu(octets).calling)), octets, 0)
+            self._again_later((own_id, absolute(decode_apdu(octets).calling)), octets, 0)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the socket is closed; OSError when nobody listens at the other
@@ -98,11 +98,13 @@ class UdpConnection(asyncio.DatagramProtocol):
 
     def _answered(self, answer: Apdu) -> None:
         """Send a request no more; a node without a title is answered by one that it was given."""
-        whose = answer.called_invocation_id, _arcs(answer.called)
-        of_id = (one for one in self._timers if one[0] == whose[0])
-        asked = whose if whose in self._timers else next(of_id, None)
-        if asked is not None:
-            self._timers.pop(asked).cancel()
+        own_id = answer.called_invocation_id
+        if own_id is None:
+            return
+        for asked in ((own_id, absolute(answer.called)), (own_id, ())):
+            if (timer := self._timers.pop(asked, None)) is not None:
+                timer.cancel()
+                return
 
     def _again_later(self, asked: _Asked, octets: bytes, turn: int) -> None:
         if (before := self._timers.pop(asked, None)) is not None:
@@ -122,10 +124,6 @@ class UdpConnection(asyncio.DatagramProtocol):
             for datagram in fitting(octets, self._segment_octets):
                 self._notes.sent(datagram)
                 self._transport.sendto(datagram, self._group)
-
-
-def _arcs(title: ApTitle | None) -> tuple[int, ...]:
-    return title.absolute if title is not None else ()
 
 
 class UdpBearer:
