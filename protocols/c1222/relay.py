@@ -254,7 +254,8 @@ class Relay:
         )
         named = None if is_registered else self._ways.relay_named(apdu.called)
         relays = self._ways.relays(came) if may_be_below else ()
-        relays = (named,) if named not in (None, came) else relays
+        if named not in (None, came):  # first of all: anybody may name himself so
+            relays = (named, *(path for path in relays if path != named))
         relays = () if has_come_back else relays
         if relays:
             self._forward_by(relays[0], message, now_us, relays[1:])

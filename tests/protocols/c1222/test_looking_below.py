@@ -275,3 +275,16 @@ def test_a_title_that_is_registered_does_not_lead_to_a_relay_that_only_says_it_h
     assert net.master.outgoing() == [("a stranger", asked)]
     net.master.receive("second", asked, net.now_us)
     assert [path for path, _ in net.master.outgoing()] == ["second"]
+
+
+def test_a_node_is_looked_for_though_a_stranger_says_that_he_has_its_title() -> None:
+    net = Anew()
+    net.starts_anew("second")
+    claim = request([encode_service(Identify())], 9, called=None, calling=METER)
+    net.second.receive("a stranger", claim, net.now_us)
+    net.settle()
+    net.host.request([READ_1], METER, "master", net.now_us, key_id=KEY_ID)
+    net.settle()
+    net.later(11)  # the stranger says nothing
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
