@@ -143,7 +143,7 @@ def test_a_ring_that_began_anew_is_one_although_its_epoch_was_forgotten(store: S
 def test_totals_are_what_the_tables_hold_whoever_brought_it(store: Store) -> None:
     keep(store, part(1, 0, 4), part(1, 2, 4), part(2, 0, 1))
     totals = {row["name"]: row["count"] for row in store.read("SELECT * FROM totals")}
-    assert totals == {"reports": 0, "intervals": 7, "open_alarms": 0}
+    assert (totals["reports"], totals["intervals"]) == (0, 7)
 
 
 @pytest.mark.parametrize(("set_nbr", "first"), [(2, 4), (1, 3), (1, 2**63 - 1)])
