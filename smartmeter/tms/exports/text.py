@@ -1,8 +1,8 @@
 """Rows as text, a piece at a time: CSV with a header, or JSON lines.
 
 CSV: UTF-8, commas, LF, quotes as in RFC 4180.  Text that a spreadsheet would
-take for a formula has an apostrophe before it, also behind a semicolon, where many
-spreadsheets begin a cell whatever the quotes; JSON lines have it as it is.
+take for a formula has an apostrophe before it, also behind a semicolon, a tab or the end
+of a line, where many begin a cell whatever the quotes; JSON lines have it as it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from smartmeter.tms.exports.selection import Export, Row
 
 PIECE_ROWS = 200
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(/\d+)?")
-_SIGNS = frozenset("=+-@\t\r")
-_FORMULA = re.compile(r"(^|;)(?=[=+\-@\t\r])")
+_FORMULA = re.compile(r"(?<![^;\t\r\n])(?=[=+\-@\t\r])")
 
 
 def csv_pieces(export: Export) -> Iterator[str]:
@@ -64,8 +63,6 @@ def _cells(row: Row, columns: tuple[str, ...], channels: tuple[str, ...]) -> Ite
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         value = "; ".join(value)
-    if not isinstance(value, str) or not (value[:1] in _SIGNS or ";" in value):
-        return value  # as nearly every one
-    if not _NUMBER.fullmatch(value):
-        return _FORMULA.sub(r"\1'", value)
+    if isinstance(value, str) and _FORMULA.search(value) and not _NUMBER.fullmatch(value):
+        return _FORMULA.sub("'", value)
     return value

@@ -135,14 +135,16 @@ def test_more_than_a_page_of_several_meters_comes_in_order_and_the_same_each_tim
 
 def test_text_that_a_spreadsheet_would_run_is_no_formula_in_csv(store: Store) -> None:
     texts = ["=HYPERLINK(1)", "+1+2", "-2+3", "@SUM(A1)", "\t=1", 'a "quoted", üñí\nline', "-12.5"]
+    texts += ["a;=1+1;", ";@A1; =1;b", "a\t=1", "a\n-b\r\n+c"]
     sql = (
         "INSERT INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
         " monitor_nbr, value, text, received_s) VALUES ('SM1', 1, ?, 5, 0, 2, 5, 0, -9, ?, 5)"
     )
     store.write_now(lambda c: c.executemany(sql, enumerate(texts)) and None)
     rows = list(csv.DictReader(io.StringIO(text_of(store, "alarms"))))
-    dangerous = [f"'{text}" for text in texts[:5]]
-    assert [row["alarm"] for row in rows] == dangerous + texts[5:]
+    dangerous = [*(f"'{text}" for text in texts[:4]), "'\t'=1"]
+    inside = ["a;'=1+1;", ";'@A1; =1;b", "a\t'=1", "a\n'-b\r\n'+c"]
+    assert [row["alarm"] for row in rows] == [*dangerous, *texts[5:7], *inside]
     assert {row["value"] for row in rows} == {"-9"}
     told = [json.loads(line)["alarm"] for line in text_of(store, "alarms", "jsonl").splitlines()]
     assert told == texts
