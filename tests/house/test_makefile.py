@@ -27,7 +27,10 @@ def test_an_environment_that_was_left_without_pip_is_made_whole(tmp_path: Path, 
     half.chmod(0o755)
     whole.chmod(0o755)
     done = subprocess.run(
-        ["make", f".venv/{stamp}", f"PYTHON={whole}"], cwd=folder, capture_output=True, text=True
+        ["make", f".venv/{stamp}", "VENV=.venv", f"PYTHON={whole}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert (folder / ".venv" / stamp).exists()
