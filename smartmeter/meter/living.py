@@ -349,8 +349,9 @@ class _Profile:
             self._next_block(status, flown)
         block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
         if isinstance(moment, datetime):
-            passed = timedelta(seconds=self.interval_s + self._unrecorded_s)
-            block["BLK_END_TIME"] = moment + passed
+            with suppress(OverflowError):  # an end stands still where dates end
+                moment += timedelta(seconds=self.interval_s + self._unrecorded_s)
+            block["BLK_END_TIME"] = moment
             self._unrecorded_s = 0
         return block
 

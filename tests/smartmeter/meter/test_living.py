@@ -425,6 +425,18 @@ def test_a_clock_stands_still_where_dates_end() -> None:
     assert running.current(23, PASSED_US) != image.tables[23]
 
 
+def test_a_clock_that_is_set_back_from_where_dates_end_goes_on() -> None:
+    image = cloned("random", 31)  # its dates go beyond the year 9999
+    tables, running = Snapshot(image.tables), RunningOn(image, Calendar(0, 1), 5, 0)
+    late = tables[52] | {"CLOCK_CALENDAR": datetime(9999, 12, 31, 20, tzinfo=UTC)}
+    running.go_on_from(52, tables.layout(52).encode(late), 0)
+    assert running.current(52, PASSED_US) is None
+    running.go_on_from(52, image.tables[52], PASSED_US)
+    assert running.current(52, PASSED_US) == image.tables[52]
+    profile = {n: running.current(n, PASSED_US + 3600 * US_PER_S) or b"" for n in (63, 64)}
+    assert len(load_profile(Snapshot({**image.tables, **profile})))
+
+
 def test_a_twin_that_is_behind_runs_on_an_hour_at_a_time_so_that_others_have_their_turn() -> None:
     image, calendar = cloned("residential"), Calendar(0, 3600)
     twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 5, 0))
