@@ -7,8 +7,8 @@ import json
 import click
 
 from ansi_tables.differences import differences
-from smartmeter.cli.file_name import FILE_OR_INPUT
-from smartmeter.cli.image_file import STANDARD_INPUT, read_image
+from smartmeter.cli.file_name import FILE_OR_INPUT, STANDARD_STREAM
+from smartmeter.cli.image_file import read_image
 
 
 @click.command()
@@ -20,7 +20,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
 
     OLD and NEW are JSON images, as clone makes them; one of them may be -, standard input.
     """
-    if old == new == STANDARD_INPUT:
+    if old == new == STANDARD_STREAM:
         raise click.UsageError("standard input is one image, not both")
     found = differences(read_image(old), read_image(new))
     if as_json:

@@ -13,8 +13,8 @@ from ansi_tables.description import Member, member_path
 from ansi_tables.rendering import width_of
 from ansi_tables.words import member_meaning
 from smartmeter.cli import meter_report
-from smartmeter.cli.file_name import FILE_OR_INPUT
-from smartmeter.cli.image_file import STANDARD_INPUT, read_image, read_octets, read_overrides
+from smartmeter.cli.file_name import FILE_OR_INPUT, STANDARD_STREAM
+from smartmeter.cli.image_file import read_image, read_octets, read_overrides
 from smartmeter.cli.tables import (
     decoded_table,
     error_shown,
@@ -58,7 +58,7 @@ def table(
     of the standard, that the tables do not declare; a wrong name lists all.
     The name - is standard input.
     """
-    if file_name == image == STANDARD_INPUT:
+    if file_name == image == STANDARD_STREAM:
         raise click.UsageError("standard input is the table (--file -) or the image, not both")
     overrides = read_overrides(override)
     tables = read_image(image, overrides) if image else Snapshot({}, overrides=overrides)

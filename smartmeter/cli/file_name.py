@@ -17,7 +17,7 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 #: What Linux, macOS and Windows take between two slashes.
 MAX_PART = 255
 #: Standard input, or standard output.
-DASH = "-"
+STANDARD_STREAM = "-"
 
 
 class FileName(click.Path):
@@ -27,7 +27,7 @@ class FileName(click.Path):
         """Take a name."""
         if value == "":
             self.fail("is empty; give a name", param, ctx)
-        if value == DASH and not self.allow_dash:
+        if value == STANDARD_STREAM and not self.allow_dash:
             self.fail("- is no name here; a file that is called so is ./-", param, ctx)
         if any(len(os.fsencode(part)) > MAX_PART for part in os.fspath(value).split(os.sep)):
             self.fail(f"holds a name of more than {MAX_PART} octets", param, ctx)

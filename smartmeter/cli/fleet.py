@@ -10,12 +10,11 @@ from typing import TextIO
 import click
 
 from protocols.transports.capture import active
-from smartmeter.cli.file_name import NAME_OR_OUTPUT, file_option
+from smartmeter.cli.file_name import NAME_OR_OUTPUT, STANDARD_STREAM, file_option
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.cli.given import refuse_given, refuse_others
 from smartmeter.cli.terminal import CountedProgress
 from smartmeter.cli.text_file import open_to_write
-from smartmeter.cli.whole_file import STANDARD_OUTPUT
 from smartmeter.network.link import LinkSettings
 
 MAX_METERS, MAX_DAYS, MAX_RELAYS = 100_000, 3660, 1000
@@ -130,7 +129,7 @@ def _changed(link: LinkSettings, option: str, changes: tuple[str, ...]) -> LinkS
 
 
 def _draw(name: str, text: str) -> None:
-    if name == STANDARD_OUTPUT:
+    if name == STANDARD_STREAM:
         click.echo(text, nl=False)
         return
     with _writing("--dot", name) as file:

@@ -11,16 +11,16 @@ import click
 from ansi_tables import Overrides, Snapshot, TableError
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file, read_stream
+from smartmeter.cli.file_name import STANDARD_STREAM
 
 MAX_FILE_OCTETS = 64 << 20
-STANDARD_INPUT = "-"
 #: What stands between and before the octets of a dump.
 _BESIDE_DIGITS = re.compile(r"0[xX]|\\x|[\s:,;-]+")
 
 
 def given_octets(file_name: str, limit: int) -> bytes:
     """Give a file's octets or those of standard input, ``limit`` at most; SettingsError else."""
-    if file_name != STANDARD_INPUT:
+    if file_name != STANDARD_STREAM:
         return read_file(Path(file_name), limit)
     if sys.stdin is None:
         raise SettingsError("standard input", "is closed", "give a file, or send it by a pipe")

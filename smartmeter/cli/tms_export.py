@@ -10,10 +10,10 @@ import click
 from smartmeter.base.errors import StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
-from smartmeter.cli.file_name import NAME, NAME_OR_OUTPUT, file_option
+from smartmeter.cli.file_name import NAME, NAME_OR_OUTPUT, STANDARD_STREAM, file_option
 from smartmeter.cli.given import not_empty
 from smartmeter.cli.terminal import WorkProgress
-from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
+from smartmeter.cli.whole_file import whole_file
 
 #: As in ``smartmeter.tms.exports.kinds``, which is loaded only when it is used.
 KINDS = ("intervals", "readings", "events", "alarms", "outages")
@@ -48,7 +48,7 @@ FORMATS = ("csv", "jsonl")
 @file_option(
     "--out",
     type=NAME_OR_OUTPUT,
-    default=STANDARD_OUTPUT,
+    default=STANDARD_STREAM,
     show_default=True,
     help="Takes its name when it is whole; - is standard output.",
 )

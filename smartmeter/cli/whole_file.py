@@ -12,8 +12,8 @@ from typing import TextIO
 
 from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import replacing
+from smartmeter.cli.file_name import STANDARD_STREAM
 
-STANDARD_OUTPUT = "-"
 #: What a file system says that has no room, for all or for this user.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -36,7 +36,7 @@ def whole_path(option: str, name: str) -> Iterator[Path]:
 @contextmanager
 def whole_file(option: str, name: str) -> Iterator[TextIO]:
     """Give where to write UTF-8 text, as ``whole_path`` does; lines end alike on every system."""
-    if name == STANDARD_OUTPUT:
+    if name == STANDARD_STREAM:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
