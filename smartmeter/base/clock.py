@@ -26,7 +26,8 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 MAX_RATE = 1_000_000
 #: Seconds since 1970 are 32 bits in C12.22's stamps.
 MAX_CALENDAR_S = 1 << 32
-#: Not by the system's own times: those of a 32-bit board may end in 2038.
+#: Not by the system's own times: those of a 32-bit board may end in 2038.  Nor taken from
+#: ``ansi_tables``, which loads construct: ``doctor`` and pytest's plug-in do without.
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 #: A wall clock that moves by more against the monotonic one was set.
 WALL_SET_US = 1_000_000
