@@ -305,6 +305,8 @@ class Reference:
             read |= reset and free and coupling.SELF_READ_DEMAND_RESET in (1, 3)
             reset |= begins and bool(flags["SEASON_DEMAND_RESET_FLAG"])
             reset |= read and room and coupling.SELF_READ_DEMAND_RESET in (2, 3)
+        if not read and not reset and season is None:
+            return
         now = self._kept()
         if season is not None:
             self.kept_season = now
