@@ -252,10 +252,9 @@ class Relay:
         has_come_back = self._ways.is_relay(came) and self._due.is_looked_for(
             _key_of(apdu), came, apdu
         )
-        named = None if is_registered else self._ways.relay_named(apdu.called)
+        named = () if is_registered else self._ways.relays_named(apdu.called, came)
         relays = self._ways.relays(came) if may_be_below else ()
-        if named not in (None, came):  # first of all: anybody may name himself so
-            relays = (named, *(path for path in relays if path != named))
+        relays = (*named, *(path for path in relays if path not in named))
         relays = () if has_come_back else relays
         if relays:
             self._forward_by(relays[0], message, now_us, relays[1:])

@@ -131,7 +131,7 @@ class RelayServices:
             return entry.address
         here = self._node.title is not None and title.absolute == self._node.title.absolute
         above = self._ways.is_above(title, now_us)
-        relay = self._ways.relay_named(title) is not None
+        relay = bool(self._ways.relays_named(title, None))
         known = entry is not None or self._ways.known(title, now_us) is not None
         if here or above or known or relay:
             return self._owner.address_of(asker, True)

@@ -99,15 +99,14 @@ class Ways:
         found = [path for path in reversed(self._relays) if path != came]
         return tuple(found[:MAX_ASKED])
 
-    def relay_named(self, title: ApTitle) -> Hashable | None:
-        """Give the path to the relay that came last under a title; None: none has.
+    def relays_named(self, title: ApTitle, came: Hashable) -> tuple[Hashable, ...]:
+        """Give the paths by which relays came under a title, the latest first, as ``relays``.
 
         Anybody may name himself so: it is for titles that are nobody else's.
         """
-        named = (
-            path for path, own in reversed(self._relays.items()) if own.absolute == title.absolute
-        )
-        return next(named, None)
+        latest = reversed(self._relays.items())
+        named = [path for path, own in latest if own.absolute == title.absolute]
+        return tuple(path for path in named if path != came)[:MAX_ASKED]
 
     def is_relay(self, path: Hashable) -> bool:
         """Tell whether a relay is at a path."""

@@ -288,3 +288,15 @@ def test_a_node_is_looked_for_though_a_stranger_says_that_he_has_its_title() -> 
     net.later(11)  # the stranger says nothing
     [event] = net.host.events()
     assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
+
+
+def test_a_relay_is_reached_though_another_path_is_known_under_its_title() -> None:
+    net = Anew()
+    claim = request([encode_service(Identify())], 9, called=None, calling=OTHER)
+    net.master.receive("where it was, or a stranger", claim, net.now_us)
+    net.settle()
+    net.host.request([encode_service(Identify())], OTHER, "master", net.now_us)
+    net.settle()
+    net.later(11)  # nobody answers there
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
