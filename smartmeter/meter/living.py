@@ -87,10 +87,11 @@ class RunningOn:
         try:
             if table in CLOCKS:
                 return self._clock_table(table, elapsed_s)
-            self._advance(elapsed_s)
             if table == REGISTERS:
+                self._advance(elapsed_s)
                 return self._registers()
             if table in (PROFILE_STATUS, PROFILE) and self._profile is not None:
+                self._advance(elapsed_s)
                 return self._profile.table(table)
         except _STANDS:
             return None  # a count beyond its field, or a table that does not decode, stands still

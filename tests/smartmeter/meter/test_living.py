@@ -441,6 +441,7 @@ def test_a_twin_that_is_behind_runs_on_an_hour_at_a_time_so_that_others_have_the
     image, calendar = cloned("residential"), Calendar(0, 3600)
     twin = Twin(image, TwinPasswords(), RunningOn(image, calendar, 5, 0))
     late_us = 9 * US_PER_S
+    assert twin.device.current(1, late_us) == image.tables[1], "which waits for none of them"
     for hour in range(1, 10):
         assert twin.deadline_us() == hour * US_PER_S
         twin.expire(late_us)
