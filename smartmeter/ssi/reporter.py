@@ -291,7 +291,7 @@ class Reporter:
     def hello(self, status: dict[str, Any], now_us: int) -> bool:
         """Tell who the module is, how it does, and the meter's context.
 
-        False where that would take the place of an exception: it waits.
+        False where that would take the place of an exception: it waits, also for a restart.
         """
         assert self.meter is not None
         services = [write_own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
@@ -302,6 +302,9 @@ class Reporter:
         header = self.header(Cause.HELLO, now_us)
         victims = self._outbox.victims(len(pack(header, services)))
         if any(one.urgent and not one.set_aside for one in victims):
+            if self._memory.seen.context_sent:
+                self._memory.seen.context_sent = 0
+                self.keep()
             return False
         self._memory.seen.context_sent = self.meter.id
         self.report(header, services, now_us)

@@ -228,8 +228,9 @@ def told_alarms(street: Street) -> list[int]:
     return sorted(int(one["TEXT"]) for one in told if one["CODE"] == ModuleAlarm.METER_SECURITY)
 
 
+@pytest.mark.parametrize("restarts", [False, True])
 def test_a_hello_waits_until_it_takes_the_place_of_no_exception(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, restarts: bool
 ) -> None:
     small_outbox(monkeypatch, 12, 4)
     street = Street()
@@ -239,6 +240,9 @@ def test_a_hello_waits_until_it_takes_the_place_of_no_exception(
     raise_alarms(street, 12)
     street.ask(own_write(SsiTable.COMMAND, command(Command.SEND_CONTEXT)))
     street.run(300)
+    if restarts:
+        street.device.restart(street.world.now_us)
+        street.run(300)
     street.host.refusing = False
     street.run(300)
     assert told_alarms(street) == list(range(12))
