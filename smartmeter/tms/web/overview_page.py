@@ -46,7 +46,7 @@ def draw(service: Service, query: Mapping[str, str]) -> None:
         chart = bar_chart("reports")
     with ui.row().classes("w-full gap-4 items-start"):
         with (
-            ui.column().classes("col").style("min-width: min(33rem, 100%)"),
+            ui.column().classes("col").style("min-width: min(38rem, 100%)"),
             card("Late or silent"),
         ):
             late = table(
@@ -54,7 +54,7 @@ def draw(service: Service, query: Mapping[str, str]) -> None:
                 "Nobody is late.",
             )
             more = ui.label().classes("faint")
-        with ui.column().classes("col").style("min-width: min(18rem, 100%)"), card("Without power"):
+        with ui.column().classes("col").style("min-width: min(27rem, 100%)"), card("Without power"):
             outages = table([("esn", "SmartMeter"), ("since", "Since")], "No outage.")
             older = ui.label().classes("faint")
     refresh_meters = _meters(service, query)
