@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from protocols.c1218.steps import ClientLimits, Script
 from protocols.errors import OutcomeUnknown, ProtocolError
-from smartmeter.base.clock import DAY_S
+from smartmeter.base.clock import DAY_S, HOUR_S
 from smartmeter.ssi.log_reading import DEMAND_RESET
 from smartmeter.ssi.memory import Resets
 from smartmeter.ssi.meter_data import MeterContext
@@ -51,11 +51,16 @@ class DemandResets:
         memory.reset_s, self._by_this_clock = utc_s, True
 
     def clock_set(self, step_s: int) -> None:
-        """The clock was set: what was done by it is as long ago as before."""
+        """The clock was set: what was done by it is as long ago as before.
+
+        But for a mere correction, by which a daily one may come sooner than after 24 hours.
+        """
         memory = self._memory
-        if self._by_this_clock:
+        if abs(step_s) < HOUR_S:
+            return
+        if self._by_this_clock and memory.reset_s:
             memory.reset_s = max(1, memory.reset_s + step_s)
-        if self._before_too and memory.reset_before_s is not None:
+        if self._before_too and memory.reset_before_s:
             memory.reset_before_s = max(1, memory.reset_before_s + step_s)
 
     def script(self, meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:

@@ -27,6 +27,7 @@ from tests.smartmeter.ssi.host import (
     schedule,
     schedules,
 )
+from tests.smartmeter.ssi.other_meter import other_meter, put
 from tests.smartmeter.ssi.provisioned import alarm_codes, provisioned, reported
 
 HOUR_S, DAY_S = 3600, 86_400
@@ -72,6 +73,33 @@ def test_a_reset_within_a_day_is_left_out_also_where_the_clock_was_set_by_days_b
     assert registers.resets == 2
     street.run(2 * DAY_S)
     assert registers.resets >= 3
+
+
+def test_a_daily_reset_is_done_also_on_a_day_on_which_the_meters_clock_was_corrected() -> None:
+    """It comes two minutes sooner than after 24 hours: that is no second one."""
+    daily = schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=720)
+    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
+    street = provisioned(daily, check)
+    street.run(18 * HOUR_S)
+    meter, now_us = street.device.meter, street.world.now_us
+    meter.set_clock((street.calendar.utc_us(now_us) or 0) + 120 * US_PER_S, now_us)
+    street.run(DAY_S)
+    assert meter.metering.registers.resets == 2
+    assert ModuleAlarm.RESET_NOT_DUE not in alarm_codes(street)
+
+
+def test_a_reset_of_a_meter_that_was_replaced_is_none_of_the_next_whose_clock_differs() -> None:
+    street = provisioned(
+        schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=720),
+        schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10),
+    )
+    street.run(13 * HOUR_S)
+    assert street.device.module.parts.status()["LAST_DEMAND_RESET_TIME"]
+    put(street, other_meter(ahead_s=120).meter)
+    street.run(3 * HOUR_S)
+    parts = street.device.module.parts
+    assert parts.memory.meter_serial == "OTHER77"
+    assert parts.status()["LAST_DEMAND_RESET_TIME"] == 0
 
 
 def test_a_reset_on_demand_is_refused_within_a_day_unless_it_is_forced() -> None:
