@@ -58,8 +58,7 @@ class ReportGroups:
                 elif len(group) == 1:
                     self._failed(group[0])
                 else:
-                    for report in group:
-                        self._write([report], lambda: None)
+                    self._write_each(group)
             finally:  # what follows from a report may find a full disk: the next are stored even so
                 then()
 
@@ -71,3 +70,12 @@ class ReportGroups:
                 self._failed(report)
             then()
             raise
+
+    def _write_each(self, group: list[ReportArrived]) -> None:
+        for number, report in enumerate(group, 1):
+            try:
+                self._write([report], lambda: None)
+            except StorageError:  # there is no place for those after it either
+                for other in group[number:]:
+                    self._failed(other)
+                raise

@@ -139,3 +139,23 @@ def test_when_no_change_has_a_place_to_wait_reports_are_refused_and_stored_when_
     assert office.answers() == [(0, refused)]
     office.send(0, 1, 0)
     assert office.answers() == [(0, [0, 0])]
+
+
+def test_no_report_is_left_without_an_answer_where_those_of_a_bad_group_find_no_place(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(*_: object) -> None:
+        raise StorageError("tms.sqlite3", "changes wait for it", "is its medium sound?")
+
+    office.send(0, 1, 0)
+    office.send(1, 1, LAST_SEQUENCE)
+    office.send(2, 1, 0)
+    office.later.pop(0)()  # they are written together, which fails
+    with monkeypatch.context() as patched:
+        patched.setattr(office.store, "write", is_full)
+        with pytest.raises(StorageError):
+            office.settle()
+    refused = [ResponseCode.err, ResponseCode.err]
+    assert office.answers() == [(0, refused), (1, refused), (2, refused)]
+    office.send(2, 1, 0)
+    assert office.answers() == [(2, [0, 0])]
