@@ -238,6 +238,28 @@ def test_a_local_schedule_goes_right_through_the_change_to_summer_time() -> None
     assert dues == [12 * HOUR_S, DAY_S + 12 * HOUR_S] + [n * DAY_S + 11 * HOUR_S for n in (2, 3, 4)]
 
 
+def without_dates_of_daylight_saving(change: datetime, minute: int) -> Street:
+    """Give a street that reports daily in local time, from 20 hours before the change of the hour.
+
+    Its meter tells only whether daylight saving is in force; an hourly clock check sees the change.
+    """
+    begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
+    profile = MeterSettings(profile=PROFILES["bcd-1997"])
+    street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
+    street.run(30)
+    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
+    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=minute, CONTENT=Content.EVENT_LOG)
+    street.provision(SCHEDULES=schedules(daily, check))
+    return street
+
+
+def hours_of_reports(street: Street, change: datetime) -> tuple[float, ...]:
+    """Give when scheduled reports were due, in hours since the UTC midnight before the change."""
+    midnight_s = change.replace(hour=0, tzinfo=UTC).timestamp()
+    dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
+    return tuple((due - midnight_s) / HOUR_S for due in dues)
+
+
 @pytest.mark.parametrize(
     ("change", "minute", "hours"),
     [
@@ -251,17 +273,9 @@ def test_a_local_schedule_follows_a_meter_that_tells_no_dates_of_daylight_saving
     change: datetime, minute: int, hours: tuple[int, ...]
 ) -> None:
     """A clock check sees the change; an hour seven hours west comes once a day all the same."""
-    begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
-    profile = MeterSettings(profile=PROFILES["bcd-1997"])
-    street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
-    street.run(30)
-    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
-    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=minute, CONTENT=Content.EVENT_LOG)
-    street.provision(SCHEDULES=schedules(daily, check))
+    street = without_dates_of_daylight_saving(change, minute)
     street.run(2.5 * DAY_S)
-    dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
-    midnight = change.replace(hour=0, tzinfo=UTC)
-    assert tuple((due - midnight.timestamp()) / HOUR_S for due in dues) == hours
+    assert hours_of_reports(street, change) == hours
 
 
 @pytest.mark.parametrize(
@@ -277,22 +291,14 @@ def test_a_local_schedule_beside_such_a_meter_comes_once_a_day_also_where_the_mo
     change: datetime, minute: int, hours: tuple[float, ...], away_min: int
 ) -> None:
     """Every quarter of an hour, or off until the change or until a quarter after it."""
-    begin = change.replace(tzinfo=UTC) - timedelta(hours=20)
-    profile = MeterSettings(profile=PROFILES["bcd-1997"])
-    street = Street(meter=profile, epoch_us=int(begin.timestamp()) * US_PER_S)
-    street.run(30)
-    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=10)
-    daily = schedule(KIND=ScheduleKind.DAILY, LOCAL=1, AT_MINUTE=minute, CONTENT=Content.EVENT_LOG)
-    street.provision(SCHEDULES=schedules(daily, check))
+    street = without_dates_of_daylight_saving(change, minute)
     street.run((19 * 60 + 45) * 60 - 30)
     for _ in range(12):
         street.device.module.dead = bool(away_min)  # as a process that was killed
         street.run(15 * 60 + away_min * 60)
         street.device.restart(street.world.now_us)
     street.run(1.5 * DAY_S)
-    dues = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
-    midnight = change.replace(hour=0, tzinfo=UTC)
-    assert tuple((due - midnight.timestamp()) / HOUR_S for due in dues) == hours
+    assert hours_of_reports(street, change) == hours
 
 
 @pytest.mark.parametrize(
