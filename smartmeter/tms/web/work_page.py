@@ -116,7 +116,7 @@ def _closing_all(
 
     def ask() -> None:
         found = service.alarms.page(0, 1, True, of_meter())
-        if not found["total"]:
+        if not found["alarms"]:
             ui.notify("No alarm is open.", type="info")
             return
         asked.update(newest=found["alarms"][0]["id"], esn=of_meter())
