@@ -62,6 +62,11 @@ class _Watch:
     apart: bool = False
 
     @property
+    def is_alone(self) -> bool:
+        """It shares no read."""
+        return self.refused or self.apart
+
+    @property
     def period_us(self) -> int:
         return int(self.monitor["PERIOD_MS"]) * US_PER_MS
 
@@ -159,8 +164,8 @@ class TableMonitor:
             if watch.span.table in tables
             and watch.next_us <= now_us + watch.period_us // EARLY_SHARE
         ]
-        alone = dict.fromkeys(watch.span for watch in wanted if watch.refused or watch.apart)
-        others = (watch.span for watch in wanted if not (watch.refused or watch.apart))
+        alone = dict.fromkeys(watch.span for watch in wanted if watch.is_alone)
+        others = (watch.span for watch in wanted if not watch.is_alone)
         for span in sorted(others, key=lambda span: (span.table, span.offset)):
             last = spans[-1] if spans else None
             end = span.offset + span.count
@@ -182,9 +187,12 @@ class TableMonitor:
 
         ``told`` says of a table that its changes are announced (``changed``): a monitor of changes
         there is due with the next one, unless it may have to tell of one later than it sees it.
+        One that is to be asked for by itself, and was not, is due when it was.
         """
         spans = list(asked)
         for watch in self._watches:
+            if watch.is_alone and watch.span not in spans:
+                continue
             if any(_inside(watch.span, span) for span in spans):
                 watch.next_us = now_us + max(watch.period_us, rest_us)
                 if watch.tells_at_once and told(watch.span.table) and not watch.apart:
@@ -208,7 +216,7 @@ class TableMonitor:
         for watch in self._watches:
             if any(_inside(watch.span, span) for span in spans):
                 is_given = any(_inside(watch.span, span) for span in given)
-                watch.refused = not is_given and watch.span in spans
+                watch.refused = not is_given and (watch.refused or watch.span in spans)
                 watch.apart = not is_given and not watch.refused
 
     def stirs(self, asked: Iterable[Span], read: Sequence[tuple[Span, bytes]], now_us: int) -> bool:

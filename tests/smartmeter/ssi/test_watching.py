@@ -245,7 +245,7 @@ def test_a_monitor_that_the_meter_refuses_takes_no_other_of_its_table_along(
         now_us = second * S
         if tells_changes and second != 1:
             one.changed(23, now_us)
-        assert one.next_us() == now_us
+        assert one.next_us() == (0 if second == 1 else now_us), "at once, after what was refused"
         spans = one.due(now_us)
         looks.append(spans)
         read = [(span, bytes([second] * span.count)) for span in spans if span.offset != 20]
@@ -257,6 +257,26 @@ def test_a_monitor_that_the_meter_refuses_takes_no_other_of_its_table_along(
     assert looks == [[Span(23, 0, 22)], list(places), shared, shared, shared]
     assert one.faults == ["monitor 3: the meter does not give it ST-23"]
     assert [one.monitor["MONITOR_NBR"] for one in verdicts] == [1, 2, 1, 2, 1, 2]
+
+
+def test_a_monitor_within_what_the_meter_refuses_is_seen_and_told_as_it_is() -> None:
+    """What is refused more often puts off nothing that lies within it and comes more seldom."""
+    _, one = bound(
+        monitor(1, PATH="", OFFSET=0, WIDTH=8),
+        monitor(2, PATH="", OFFSET=0, WIDTH=2, PERIOD_MS=3000),
+        monitor(3, PATH="", OFFSET=6, WIDTH=2, PERIOD_MS=3000),
+    )
+    seen, faults = 0, []
+    for second in range(12):
+        now_us = second * S
+        spans = one.due(now_us)
+        read = [(span, bytes([second] * 2)) for span in spans if span == Span(23, 0, 2)]
+        one.answered(spans, read)
+        one.put_off(spans, now_us, 0, lambda table: False)
+        seen += len(one.judge(read, now_us))
+        faults.append(len(one.faults))
+    assert seen == 3, "the first look tells nothing"
+    assert faults == [1] + [2] * 11
 
 
 def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
