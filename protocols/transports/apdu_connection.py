@@ -80,7 +80,7 @@ class ApduConnection:
             self._socket.sendall(octets)
         except OSError as error:
             self.close()
-            raise PortError(_words(error)) from error
+            raise PortError(self._told(error)) from error
 
     def receive(self, within_s: float) -> list[bytes] | None:
         """Give the APDUs that come next, none in time, or None when the connection has ended."""
@@ -138,7 +138,7 @@ class ApduConnection:
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return []
         except OSError as error:
-            found, self.why_ended = None, _words(error)
+            found, self.why_ended = None, self._told(error)
         except ApduRejected as error:
             found, self.why_ended = None, f"what came is no C12.22: {error}"
         if found is None:
@@ -155,12 +155,22 @@ class ApduConnection:
                 self._asked = None
             return [data]
         if not data:
-            self.why_ended = "the connection was closed"
-            if self._tls is not None and not self._has_heard:
-                # Many servers do not say why; TLS 1.3 tells a client only when it reads.
-                self.why_ended += ": is our certificate one that is wanted? see --tls-certificate"
+            self.why_ended = f"the connection was closed{self._doubt}"
             return None
         return self._stream.feed(data)
+
+    def _told(self, error: OSError) -> str:
+        return _words(error) + (self._doubt if isinstance(error, ConnectionError) else "")
+
+    @property
+    def _doubt(self) -> str:
+        """Ask about our certificate where a server ends TLS and never said anything.
+
+        Many do not say why; TLS 1.3 tells a client only when it reads, and not if it writes then.
+        """
+        if self._tls is None or self._has_heard:
+            return ""
+        return ": is our certificate one that is wanted? see --tls-certificate"
 
 
 class _Asked:

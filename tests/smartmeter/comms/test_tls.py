@@ -1,7 +1,10 @@
 """TLS below C12.22: certificates on both ends, strangers refused, nothing else changed."""
 
 import asyncio
+import socket
 import ssl
+import struct
+import threading
 from pathlib import Path
 
 import click
@@ -12,7 +15,9 @@ from protocols.c1222.security import EaxPrime
 from protocols.errors import LinkError, PortError
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
+from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.network_name import parse_name
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.meter_line import NetworkOptions
@@ -93,6 +98,32 @@ async def _refused(address: str, files: TlsFiles) -> None:
     async with asyncio.timeout(60):
         with pytest.raises(OSError, match="certificate"):
             await connection.receive(lambda octets: pytest.fail("an answer"))
+
+
+def test_a_server_that_resets_a_connection_over_tls_may_not_want_our_certificate(
+    tmp_path: Path,
+) -> None:
+    """Its alert is lost where we were writing as it hung up; Python 3.13 tells of the reset."""
+    own = make_authority(tmp_path, "own")
+
+    def reset() -> None:
+        line, _ = door.accept()
+        over_tls = server_tls(TlsFiles(None, own.certificate, own.key)).wrap_socket(
+            line, server_side=True
+        )
+        over_tls.recv(100)
+        over_tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        over_tls.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=reset)
+        thread.start()
+        name = parse_name(f"c1222+tls://127.0.0.1:{door.getsockname()[1]}/.7.42")
+        connection = ApduConnection(name, client_tls(TlsFiles(own.ca)))
+        connection.send(b"a request")
+        assert connection.receive(10) is None
+        assert connection.why_ended.endswith("see --tls-certificate")
+        thread.join()
 
 
 async def test_a_meter_is_read_over_tls_by_whoever_shows_a_certificate_that_is_wanted(
