@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import StorageError, told_as
 from smartmeter.cli.file_name import folder_option
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.state_folder import claim
@@ -92,11 +92,9 @@ def command(
 
 
 def _fresh_folder() -> Path:
-    try:
+    # All may be full or read-only, as in a container.
+    with told_as(StorageError, "demo", "give a folder by --data DIR"):
         return Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
-    except OSError as error:  # all is full or read-only, as in a container
-        told = error.strerror or str(error)
-        raise StorageError("demo", told, "give a folder by --data DIR") from error
 
 
 async def _run(
