@@ -5,6 +5,7 @@ Whoever has seen a request serves it once, and answers its repetitions from what
 
 from __future__ import annotations
 
+from protocols.c1222.ap_title import Arcs, absolute
 from protocols.c1222.builder import NEVER
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
@@ -13,11 +14,23 @@ from protocols.c1222.errors import ApduRejected
 REPEAT_AFTER_S = (1.0, 2.0, 4.0)
 
 
-def awaited_id(octets: bytes) -> int | None:
-    """Give the invocation id that answers a datagram; None for one that nothing will answer."""
+#: What an answer is told by: the invocation id of its request, and the title that this is from;
+#: an empty one where it has none.
+Awaited = tuple[int, Arcs]
+
+
+def awaited(octets: bytes) -> Awaited | None:
+    """Give what answers a datagram; None for one that nothing will answer."""
     try:
         apdu = decode_apdu(octets)
     except ApduRejected:
         return None
     silent = apdu.is_response or apdu.is_segment or apdu.response_control == NEVER
-    return None if silent else apdu.calling_invocation_id
+    own_id = None if silent else apdu.calling_invocation_id
+    return None if own_id is None else (own_id, absolute(apdu.calling))
+
+
+def awaited_id(octets: bytes) -> int | None:
+    """Give the invocation id alone, where only one title asks."""
+    found = awaited(octets)
+    return None if found is None else found[0]

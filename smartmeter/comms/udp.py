@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
-from protocols.c1222.ap_title import Arcs, absolute
-from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
+from protocols.c1222.ap_title import absolute
+from protocols.c1222.datagrams import REPEAT_AFTER_S, Awaited, awaited
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import fitting
@@ -28,8 +28,6 @@ from smartmeter.comms.sockets import connected_datagrams
 EVERYBODY = "255.255.255.255"
 #: Requests that wait for an answer at once; a node has one or two.
 MAX_WAITING = 256
-#: The invocation id of a request, and the title that it is from; empty: none.
-_Asked = tuple[int, Arcs]
 
 
 class UdpConnection(asyncio.DatagramProtocol):
@@ -43,8 +41,8 @@ class UdpConnection(asyncio.DatagramProtocol):
         self._take: Callable[[bytes], None] | None = None
         self._ended = asyncio.Event()
         self._fault: Exception | None = None
-        #: By whose request it is, and its invocation id: a relay carries those of many.
-        self._timers: dict[_Asked, asyncio.TimerHandle] = {}
+        #: By what answers them: a relay carries requests of many.
+        self._timers: dict[Awaited, asyncio.TimerHandle] = {}
         self._notes = Notes()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,9 +73,9 @@ class UdpConnection(asyncio.DatagramProtocol):
     def send(self, octets: bytes) -> None:
         """Send one APDU; a request that may be answered is sent again until it is."""
         self._write(octets)
-        own_id = awaited_id(octets)
-        if own_id is not None and len(self._timers) < MAX_WAITING:
-            self._again_later((own_id, absolute(decode_apdu(octets).calling)), octets, 0)
+        asked = awaited(octets)
+        if asked is not None and len(self._timers) < MAX_WAITING:
+            self._again_later(asked, octets, 0)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the socket is closed; OSError when nobody listens at the other
@@ -106,7 +104,7 @@ class UdpConnection(asyncio.DatagramProtocol):
                 timer.cancel()
                 return
 
-    def _again_later(self, asked: _Asked, octets: bytes, turn: int) -> None:
+    def _again_later(self, asked: Awaited, octets: bytes, turn: int) -> None:
         if (before := self._timers.pop(asked, None)) is not None:
             before.cancel()
         if turn == len(REPEAT_AFTER_S):
