@@ -137,6 +137,23 @@ def _utc_us() -> int:
 
 
 _active: Capture | None = None
+_intended: Path | None = None
+_beginning = threading.Lock()
+
+
+def intend(path: Path) -> None:
+    """Have what passes the first port that opens begin the capture; OSError for no such file.
+
+    Whatever is refused before leaves nothing behind, and what stood there stays.
+    """
+    global _intended
+    if not path.exists():
+        target = os.path.realpath(path)  # a link may lead to where nothing is yet
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.unlink(target)
+    elif path.is_file():  # to open a pipe would tell its reader, once it is closed, of an end
+        os.close(os.open(path, os.O_WRONLY))
+    _intended = path
 
 
 def begin(path: Path) -> Capture:
@@ -154,14 +171,19 @@ def begin(path: Path) -> Capture:
 
 def end() -> None:
     """End the capture, if there is one; PortError when its file does not hold everything."""
-    global _active
-    capture, _active = _active, None
+    global _active, _intended
+    capture, _active, _intended = _active, None, None
     if capture is not None:
         capture.close()
 
 
 def active() -> Capture | None:
-    """Give the capture of this process, or None."""
+    """Give the capture of this process, or None; one that was intended begins."""
+    global _intended
+    with _beginning:
+        if _intended is not None:
+            path, _intended = _intended, None
+            begin(path)
     return _active
 
 

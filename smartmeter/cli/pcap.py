@@ -1,4 +1,7 @@
-"""``--pcap FILE`` of every verb that talks: what passes its ports, for Wireshark."""
+"""``--pcap FILE`` of every verb that talks: what passes its ports, for Wireshark.
+
+The file is made when the verb has something to say, so that a refused one makes none.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.cli.file_name import FILE
 
 #: Verbs that talk, and those of their verbs that do; "" is the verb itself.
@@ -55,5 +59,6 @@ def _begin(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
         return
     from protocols.transports import capture
 
-    capture.begin(Path(name))
+    with told_as(SettingsError, f"--pcap {name}", "choose another"):
+        capture.intend(Path(name))
     ctx.call_on_close(capture.end)

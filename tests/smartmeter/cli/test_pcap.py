@@ -110,7 +110,30 @@ def test_what_is_no_capture_is_said_so(tmp_path: Path) -> None:
     assert done.returncode == 2 and "pcap" in done.stderr
     assert smartmeter("decode", "frame").returncode == 2
     nowhere = smartmeter("read", "sim:", "0", "--pcap", str(tmp_path / "no" / "such.pcapng"))
-    assert nowhere.returncode == 1 and "choose another name" in nowhere.stderr
+    assert nowhere.returncode == 2 and "choose another" in nowhere.stderr
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("read", "/dev/nothere"),
+        ("read", "sim:", "--baud", "17"),
+        ("read", "sim:", "999999"),
+        ("read", "sim:", "--no-such-option"),
+        ("tms", "run", "--data", "new", "--listen", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_a_verb_that_is_refused_makes_no_capture_and_empties_none(
+    tmp_path: Path, refused: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").write_bytes(b"what was captured before")
+    (tmp_path / "link").symlink_to("led-to")
+    for name in ("old", "new.pcapng", "link"):
+        assert smartmeter(*refused, "--pcap", name).returncode in (1, 2)
+    assert (tmp_path / "old").read_bytes() == b"what was captured before"
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "link"}
 
 
 def test_a_capture_in_which_nothing_has_passed_yet_is_one(tmp_path: Path) -> None:
