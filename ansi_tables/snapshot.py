@@ -82,6 +82,10 @@ class Snapshot:
         """Give the whole meter as one JSON image; nothing is lost."""
         return _image_text(self.images, self.identity, self.more)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of copies and pickles what is made of the images: it is made again."""
+        return self.__dict__ | {"_context": None, "_made_of": (), "_decoded": {}}
+
     def numbers(self) -> list[int]:
         """Give the ids of the tables that are there."""
         return sorted(self.images)

@@ -22,9 +22,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ProtocolError(Exception):
     """Anything that ends an exchange."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied, and go to another process, whatever its class is made from."""
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[ProtocolError], args: tuple[object, ...]) -> ProtocolError:
+    return kind.__new__(kind, *args)
 
 
 class LocalProtocolError(ProtocolError):

@@ -3,13 +3,16 @@
 import copy
 import pickle
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansi_tables import Context, DeviceFormat, Layout
+from ansi_tables import Context, DeviceFormat, Layout, Snapshot, TimesOverride
 from ansi_tables import fields as f
 from ansi_tables.values import Record, TableTime, UnreadTime
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "c1219" / "example_meter.json"
 
 
 def test_a_record_gives_members_by_name_and_lists_them_when_there_is_none() -> None:
@@ -64,3 +67,11 @@ def test_a_decoded_record_is_copied_and_pickled_with_all_that_it_holds(copied: A
         assert copied(value) == value and type(copied(value)) in (type(value), TableTime)
     assert layout.encode(copied(whole)) == octets
     assert layout.encode({name: copied(value) for name, value in whole.items()}) == octets
+
+
+def test_a_snapshot_that_was_read_goes_to_another_process_with_all_that_it_knows() -> None:
+    meter = Snapshot.from_json(EXAMPLE.read_text(), times=TimesOverride(zone_min=-360))
+    assert meter[23]
+    again = pickle.loads(pickle.dumps(meter))
+    assert again.to_json() == meter.to_json()
+    assert (again[23], again.clock()) == (meter[23], meter.clock())
