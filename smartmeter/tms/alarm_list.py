@@ -8,7 +8,7 @@ from typing import Any
 from ansi_tables.ssi_tables import AlarmSource
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.store.places import MAX_SECOND
-from smartmeter.tms.store.queries import bounded
+from smartmeter.tms.store.queries import NotThere, bounded
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import alarm_text, code_words, iso
 
@@ -48,7 +48,7 @@ class AlarmList:
         return {"total": total, "alarms": [_alarm(row) for row in rows]}
 
     def close(self, number: int, user: str) -> None:
-        """Close an alarm: somebody has seen to it."""
+        """Close an alarm: somebody has seen to it.  NotThere for a number that none has."""
 
         def change(connection: sqlite3.Connection) -> int:
             return connection.execute(
@@ -56,7 +56,11 @@ class AlarmList:
             ).rowcount
 
         if not self._store.write_now(change):
-            raise SettingsError(f"alarm {number}", "is not open", "look at the list again")
+            known = self._store.one("SELECT 1 FROM alarms WHERE id=?", number)
+            kind, fault = (
+                (NotThere, "is not known") if known is None else (SettingsError, "is not open")
+            )
+            raise kind(f"alarm {number}", fault, "look at the list again")
 
     def close_some(self, newest: int, user: str, esn: str = "") -> int:
         """Close open alarms with numbers up to ``newest``, some thousands of them; give how many.

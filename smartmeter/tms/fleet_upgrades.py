@@ -13,7 +13,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.store.octets import octets_of
-from smartmeter.tms.store.queries import want_in_service
+from smartmeter.tms.store.queries import NotThere, want_in_service
 from smartmeter.tms.upgrades import read_image
 from smartmeter.tms.wording import code_words, iso
 
@@ -67,7 +67,8 @@ class FleetUpgrades:
             told = ", ".join(f"{one.place} {one.fault}" for one in refused[:MAX_NAMED])
             more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
             fault = f"{len(refused)} of them can be sent no image: {told}{more}"
-            raise SettingsError("esns", fault, "leave them out")
+            kind = NotThere if any(isinstance(one, NotThere) for one in refused) else SettingsError
+            raise kind("esns", fault, "leave them out")
 
     def status(
         self, esn: str = "", offset: int = 0, limit: int = 50, after: str = ""

@@ -11,7 +11,7 @@ from smartmeter.tms.jobs import ENDED, Job
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.store.places import MAX_SECOND
-from smartmeter.tms.store.queries import bounded, meter_row
+from smartmeter.tms.store.queries import NotThere, bounded, meter_row
 from smartmeter.tms.wording import iso
 
 
@@ -55,10 +55,10 @@ class JobList:
         }
 
     def one(self, number: int) -> dict[str, Any]:
-        """Give one job, with its result as text."""
+        """Give one job, with its result as text; NotThere for a number that none has."""
         row = self._store.one("SELECT * FROM jobs WHERE id=?", number)
         if row is None:
-            raise SettingsError(f"job {number}", "is not known", "look at the list again")
+            raise NotThere(f"job {number}", "is not known", "look at the list again")
         names = ("id", "esn", "kind", "state", "cause", "attempts", "result")
         return {name: row[name] for name in names}
 

@@ -23,7 +23,7 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.orders import KNOWN_KINDS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
-from smartmeter.tms.store.queries import bounded, meter_row, profile_sets, want_in_service
+from smartmeter.tms.store.queries import NotThere, bounded, meter_row, profile_sets, want_in_service
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
 from smartmeter.tms.wording import iso, schedule_text
 
@@ -155,7 +155,8 @@ class Service:
         """
         if state and state not in list(State):
             raise SettingsError("state", f"no {state!r:.40}", f"choose of {', '.join(State)}")
-        chosen = {"esn LIKE ? ESCAPE '\\'": _like(search) if search else "", "state=?": state}
+        holds = "instr(upper(esn), upper(?)) > 0"  # to LIKE, a NUL would be the end of a text
+        chosen = {holds: search[:MAX_SEARCH], "state=?": state}
         values = [value for value in chosen.values() if value]
         where = " AND ".join(one for one, value in chosen.items() if value) or "TRUE"
         rows = self.store.read(
@@ -263,6 +264,7 @@ class Service:
     def replace(self, esn: str, successor: str, user: str, at_s: int | None = None) -> None:
         """Put a meter that is known in the place of another, from a second on; None: now."""
         now = self.utc_s, monotonic_us()
+        meter_row(self.store, esn)  # what the address names comes first
         if successor == esn:
             raise SettingsError("replaced_by", "names the meter itself", "name the new one")
         if at_s is not None and not 0 < at_s <= now[0]:
@@ -307,7 +309,7 @@ class Service:
         """Poll a plain meter no more, and forget how it is reached; what it told stays."""
         meter_row(self.store, esn)
         if esn not in self._server.head_end.polled.meters:
-            raise SettingsError(esn, "is a SmartMeter, which is not polled", "name a plain meter")
+            raise NotThere(esn, "is a SmartMeter, which is not polled", "name a plain meter")
         self._server.remove_polled(esn)
 
     def unknown_devices(self) -> list[dict[str, Any]]:
@@ -333,10 +335,3 @@ class Service:
 def _end(to_s: int) -> int:
     """Give the end of a time, 0 where it has none."""
     return to_s if to_s < MAX_SECOND else 0
-
-
-def _like(search: str) -> str:
-    text = search[:MAX_SEARCH]
-    for special in "\\%_":
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"

@@ -26,6 +26,7 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.kinds import FORMATS, KINDS, export_pieces
 from smartmeter.tms.exports.selection import Selection
 from smartmeter.tms.store.places import BEGIN, MAX_SECOND
+from smartmeter.tms.store.queries import NotThere
 
 #: Files that are fetched at once, and meters that one request names.
 MAX_DOWNLOADS, MAX_NAMED = 4, 500
@@ -80,7 +81,7 @@ def add_exports(app: FastAPI, database: Path) -> None:
         place: bool = False,
     ) -> Any:
         if kind not in KINDS:
-            raise SettingsError("export", f"no {kind!r:.40}", f"choose of {', '.join(KINDS)}")
+            raise NotThere("export", f"no {kind!r:.40}", f"choose of {', '.join(KINDS)}")
         if format_ not in FORMATS:
             raise SettingsError("format", f"no {format_!r:.40}", f"choose of {', '.join(FORMATS)}")
         from_s = utc_second(from_, "from") if from_ else BEGIN

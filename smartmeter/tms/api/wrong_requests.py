@@ -1,8 +1,9 @@
 """What is asked wrongly of the REST API, each answered with ``{"error": text}``.
 
-400 for what is wrong itself (a query or a member that is not known, or comes twice, too), 404 for a
-path or a SmartMeter that is not there, 405 for a method that a path has not, 413 for a body that is
-too large, 503 while the store takes or gives nothing, 500 for what nobody foresaw.
+400 for what is wrong itself (a query or a member that is not known, or comes twice, too) or cannot
+be as things are, 404 for what is named and not there (a path, a meter, a job), 405 for a method
+that a path has not, 413 for a body that is too large, 503 while the store takes or gives nothing,
+500 for what nobody foresaw.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
-from smartmeter.tms.store.queries import UnknownMeter
+from smartmeter.tms.store.queries import NotThere
 
 #: The largest file that a page or a program may send (8 MiB), and what a form puts around it.
 MAX_BODY_OCTETS = 9 << 20
@@ -78,9 +79,7 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(SmartMeterError)
     async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
         status = 503 if isinstance(error, StorageError) else 400
-        return JSONResponse(
-            {"error": str(error)}, 404 if isinstance(error, UnknownMeter) else status
-        )
+        return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotThere) else status)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -33,7 +33,11 @@ def among(esns: Sequence[str] | None) -> tuple[str, list[str]]:
     return "esn IN (SELECT value FROM json_each(?))", [json.dumps(esns)]
 
 
-class UnknownMeter(SettingsError):
+class NotThere(SettingsError):
+    """Something was named that the TMS does not have."""
+
+
+class UnknownMeter(NotThere):
     """An ESN that the TMS does not know."""
 
     def __init__(self, esn: str) -> None:

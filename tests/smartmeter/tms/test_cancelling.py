@@ -147,7 +147,7 @@ async def test_one_job_or_a_list_is_cancelled_by_the_api(
     for number, status, told in (
         (ping, 400, "has ended: cancelled"),
         (own, 400, "is the TMS's own work"),
-        (0, 400, "is not known"),
+        (0, 404, "job 0: is not known"),
     ):
         answer = await client.post(f"/api/jobs/{number}/cancel")
         assert answer.status_code == status and told in answer.json()["error"]

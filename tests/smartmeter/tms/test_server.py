@@ -195,7 +195,6 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
             "/api/meters?offset=-1",
             "/api/meters?offset=x",
             "/api/meters/SM000001/load-profile?from_s=1e99",
-            "/api/jobs/999999",
             f"/api/meters?search={'x' * 1000}",
         ):
             answer = await client.get(path)
@@ -217,7 +216,6 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
         assert (await client.get("/api/meters/X%0D%0AY")).json()["error"].isprintable()
         assert (await client.post("/api/shipment", content=b"\xff")).status_code == 400
         assert (await client.post("/api/shipment", content=b"esn")).status_code == 400
-        assert (await client.post("/api/alarms/5/close")).status_code == 400
         begun = await client.post(jobs, json={"kind": "ping"})
         assert begun.status_code == 202
         number = begun.json()["job"]

@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import io
+import json
 import sqlite3
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -22,6 +24,7 @@ from smartmeter.tms.api.wrong_requests import MAX_BODY_OCTETS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.upgrades import make_image, read_image
 from smartmeter.tms.users import Users
 from smartmeter.tms.web import frame
 from smartmeter.tms.web.site import Site
@@ -73,7 +76,7 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["sequence"] for row in rows] == ["0", "1"]
     for query, status, told in (
-        ("secrets", 400, "choose of intervals"),
+        ("secrets", 404, "choose of intervals"),
         ("events?esn=SM9", 404, "SM9"),
         ("events?format=xlsx", 400, "choose of csv"),
         ("events?from=now", 400, "is no time"),
@@ -93,6 +96,8 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
         assert answer.status_code == 200 and "no such table: meters; check" in answer.text
 
 
+IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
+TO_NOBODY = json.dumps({"esns": ["SM8", "SM9"], "image": b64encode(IMAGE).decode()}).encode()
 #: Method, path, body; the answer's status, and what it tells.
 WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("GET", "/api/export/alarms?frm=2026-01-01", None, 400, "no 'frm' here; choose of esn, f"),
@@ -103,6 +108,15 @@ WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("GET", "/api/meters/SM1/load-profile?from_s=5&to_s=4", None, 400, "to_s: is before from_s"),
     ("GET", "/api/jobs/-1", None, 400, "path.number"),
     ("GET", "/api/nothing", None, 404, "no '/api/nothing' here"),
+    ("GET", "/api/export/alarms?esn=SM1&esn=SM9", None, 404, "SM9: is not known"),
+    ("GET", "/api/jobs/999999", None, 404, "job 999999: is not known"),
+    ("POST", "/api/jobs/999999/cancel", None, 404, "job 999999: is not known"),
+    ("POST", "/api/alarms/5/close", None, 404, "alarm 5: is not known"),
+    ("POST", "/api/meters/SM8/replace", b'{"by": "SM8"}', 404, "SM8: is not known"),
+    ("POST", "/api/meters/SM1/replace", b'{"by": "SM8"}', 404, "SM8: is not known"),
+    ("POST", "/api/jobs/cancel", b'{"esns": ["SM1", "SM8"]}', 404, "SM8: is not known"),
+    ("POST", "/api/upgrades", TO_NOBODY, 404, "2 of them can be sent no image"),
+    ("DELETE", "/api/polled/SM1", None, 404, "SM1: is a SmartMeter, which is not polled"),
     ("PUT", "/api/meters", None, 405, "PUT cannot be asked here"),
     ("POST", "/api/meters/SM1/retire", b'{"replacedby": "SM2"}', 400, "body.replacedby"),
     ("POST", "/api/meters/SM1/jobs", b"[" * 100_000, 400, "body: send a JSON object"),
@@ -123,6 +137,22 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
         answer = await client.request(method, path, content=body, headers=headers)
         assert answer.status_code == status and told in answer.json()["error"], answer.text
     assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["jobs?esn=SM9", "alarms?esn=SM9", "upgrades?esn=SM9"]
+    + [f"meters?search={one}" for one in ("SM9", "%00", "SM1%00", "%25", "_", "%5C", "%E2%84%AA")],
+)
+async def test_a_list_that_is_narrowed_down_to_what_is_not_there_is_empty(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site], path: str
+) -> None:
+    client, tms, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    tms.head_end.upgrade(["SM1"], read_image(IMAGE, "image"), 0, "ann")
+    found = await client.get(f"/api/{path}")
+    assert found.status_code == 200 and found.json()[path.partition("?")[0]] == []
+    assert (await client.get("/api/meters?search=m1")).json()["total"] == 1
 
 
 async def test_who_asks_by_a_method_that_a_path_has_not_is_told_which_it_has(
