@@ -195,6 +195,17 @@ def _remove_forgotten(path: Path, now_s: float) -> None:
                     other.unlink()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, with their names on the medium; OSError.
+
+    What is synchronised in a folder is lost with the folder's own name.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Return when the names in a folder are on the medium; OSError."""
     if os.name != "posix":

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError, told_as
+from smartmeter.base.file import make_folder
 
 #: What holds the claims of this process, by device and inode: the system takes them back when it
 #: ends, by kill -9 too.
@@ -15,7 +16,7 @@ _CLAIMS: dict[tuple[int, int], int] = {}
 def claim(folder: Path) -> None:
     """Make a folder this process's own; StorageError when another has it, or it cannot be made."""
     with told_as(StorageError, folder, "check the folder and its rights"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         descriptor = os.open(folder, os.O_RDONLY)
     _keep(descriptor, folder, "folder")
 

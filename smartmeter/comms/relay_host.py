@@ -20,6 +20,7 @@ from protocols.c1222.ways import RelayOwner
 from protocols.transports.port import system_words
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
+from smartmeter.base.file import make_folder
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.event_loop import ended
@@ -83,7 +84,7 @@ class RelayHost:
         registrar = Registrar(domain, own=title) if domain is not None else None
         self._registrar = registrar
         if data is not None:
-            data.mkdir(parents=True, exist_ok=True)
+            make_folder(data)
         if registrar is not None and data is not None:
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
             registrar.load(self._file.load())

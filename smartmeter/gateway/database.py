@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import file_number, leads_to, log_of
+from smartmeter.base.file import file_number, leads_to, log_of, make_folder
 from smartmeter.tms.store.faults import empty_log
 
 #: Beside this file: importlib.resources costs a board a megabyte.
@@ -40,7 +40,7 @@ class Database:
         #: Whether a part of it was found that cannot be read any more.
         self.damaged = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             path.touch(mode=0o600)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             self.connection.row_factory = sqlite3.Row

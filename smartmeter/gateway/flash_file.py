@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError, told_as
+from smartmeter.base.file import make_folder
 from smartmeter.base.nvram import DAMAGED_PAGE, check_changes
 
 MAGIC = b"SMNV\x00\x00\x00\x01"
@@ -104,7 +105,7 @@ class FlashFile:
         self._compact_octets = COMPACT_OCTETS
         self._budget = budget or WriteBudget(lambda: 0)
         with told_as(StorageError, path, "check the folder and its rights"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             if _holds_pages(path):
                 self._load()
             else:

@@ -25,7 +25,7 @@ from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
-from smartmeter.base.file import read_file, read_text, write_new
+from smartmeter.base.file import make_folder, read_file, read_text, write_new
 from smartmeter.base.finding import without_port
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import ALPHABET, MAX_ESN, Factory, TmsAddress, relative_title
@@ -158,7 +158,7 @@ def write_files(
             raise _there_already(settings)
         octets = {path: text.encode() for path, text in texts.items()}
         missing = {path: each for path, each in octets.items() if not _is_left(path, each)}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         _write_all(missing)
     except OSError as error:
         taken = isinstance(error, FileExistsError | NotADirectoryError)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from smartmeter.base.clock import utc_moment
 from smartmeter.base.errors import StorageError, told_as
-from smartmeter.base.file import sync_folder
+from smartmeter.base.file import make_folder, sync_folder
 from smartmeter.gateway.readings import Readings
 
 SINK = "csv"
@@ -90,7 +90,7 @@ class CsvFile:
     def _append(self, octets: bytes, size: int, end_crc: int | None) -> bytes:
         """Write after ``size`` octets, whatever stands there; give the file's last octets."""
         with told_as(StorageError, self._path, "free some space, check the rights"):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
             with os.fdopen(descriptor, "r+b") as file:
                 if os.fstat(descriptor).st_size < size:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.base.errors import DamagedError, StorageError
+from smartmeter.base.file import make_folder
 from smartmeter.tms.store.faults import (
     OF_THE_CHANGE,
     damage_of,
@@ -97,7 +98,7 @@ class Store:
         #: Python gives a thread the rows of another that asks the same at the same moment.
         self._reading: AbstractContextManager[object] = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             path.touch(mode=0o600)
             self._reader = _connect(path, cache_kib)
             migrate(self._reader, path)
