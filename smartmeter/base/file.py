@@ -206,11 +206,26 @@ def make_folder(folder: Path) -> None:
         sync_folder(one.parent)
 
 
+def sync_found(path: Path) -> None:
+    """Return when a file that may be there is on the medium with its name; OSError.
+
+    What a process had written when it was killed can be read by the next one, and still goes with
+    the power: who acts on it synchronises it first.
+    """
+    if path.exists():
+        _sync(path)
+        sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Return when the names in a folder are on the medium; OSError."""
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
     if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
-    descriptor = os.open(folder, os.O_RDONLY)
+        return  # elsewhere a folder cannot be opened, nor a file synchronised that is only read
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.fsync(descriptor)
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import file_number, leads_to, log_of, make_folder
+from smartmeter.base.file import file_number, leads_to, log_of, make_folder, sync_found
 from smartmeter.tms.store.faults import empty_log
 
 #: Beside this file: importlib.resources costs a board a megabyte.
@@ -41,6 +41,7 @@ class Database:
         self.damaged = False
         try:
             make_folder(path.parent)
+            sync_found(log_of(path))
             path.touch(mode=0o600)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             self.connection.row_factory = sqlite3.Row

@@ -1,5 +1,7 @@
-"""What is acknowledged stands where a power cut leaves it."""
+"""What is acknowledged stands where a power cut leaves it, and is on the medium itself."""
 
+import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -60,3 +62,23 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError):
             make_folder(tmp_path / "file")
     assert medium.was_left_alone()
+
+
+@pytest.mark.parametrize("opened", [Store, Readings])
+def test_what_a_killed_process_has_written_is_on_the_medium_before_it_is_believed(
+    tmp_path: Path, opened: type[Store | Readings]
+) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    database = opened(tmp_path / "own")
+    with closing(sqlite3.connect(tmp_path / "own")) as other:
+        other.execute("CREATE TABLE written (n)")
+        for end in ("", "-wal"):
+            shutil.copy(tmp_path / f"own{end}", left / f"own{end}")
+    database.close()
+    log = left / "own-wal"
+    assert log.stat().st_size > 0
+    with watched_medium() as medium:
+        database = opened(left / "own")
+        assert medium.holds(log, left)
+    database.close()

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import make_folder
+from smartmeter.base.file import log_of, make_folder, sync_found
 from smartmeter.tms.store.faults import (
     OF_THE_CHANGE,
     damage_of,
@@ -99,6 +99,7 @@ class Store:
         self._reading: AbstractContextManager[object] = threading.Lock()
         try:
             make_folder(path.parent)
+            sync_found(log_of(path))
             path.touch(mode=0o600)
             self._reader = _connect(path, cache_kib)
             migrate(self._reader, path)
