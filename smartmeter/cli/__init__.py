@@ -10,7 +10,8 @@ change.  Files are named by ``file_name``, read by ``text_file`` and ``image_fil
 ``whole_file``; ``terminal`` draws progress and tables.
 
 Exit status 0 done, 1 the work failed, 2 wrong use: an argument, a setting or a
-file that a person gave is wrong.  An error is one line with its remedy; a
+file that a person gave is wrong.  A file that cannot be read or made is wrong use, one that
+takes no more, as on a full disk, is work that failed.  An error is one line with its remedy; a
 traceback comes only with ``--debug``.
 """
 

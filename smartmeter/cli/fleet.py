@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
-from typing import TextIO
 
 import click
 
@@ -14,7 +13,7 @@ from smartmeter.cli.file_name import NAME_OR_OUTPUT, STANDARD_STREAM, file_optio
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.cli.given import refuse_given, refuse_others
 from smartmeter.cli.terminal import CountedProgress
-from smartmeter.cli.text_file import open_to_write
+from smartmeter.cli.text_file import filling
 from smartmeter.network.link import LinkSettings
 
 MAX_METERS, MAX_DAYS, MAX_RELAYS = 100_000, 3660, 1000
@@ -132,7 +131,7 @@ def _draw(name: str, text: str) -> None:
     if name == STANDARD_STREAM:
         click.echo(text, nl=False)
         return
-    with _writing("--dot", name) as file:
+    with filling("--dot", name) as file:
         file.write(text)
 
 
@@ -142,15 +141,5 @@ def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
     if name is None:
         yield lambda line: None
         return
-    with _writing("--trace", name) as file:
+    with filling("--trace", name) as file:
         yield lambda line: print(line, file=file)
-
-
-@contextmanager
-def _writing(option: str, name: str) -> Iterator[TextIO]:
-    """Give a file to write; an error while it is written names the option and the file."""
-    try:
-        with open_to_write(option, name) as file:
-            yield file
-    except OSError as error:
-        raise click.ClickException(f"{option} {name}: {error.strerror}; free some space") from error

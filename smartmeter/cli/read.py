@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.tables import decoded_table, table_number, table_title, value_lines
 from smartmeter.cli.terminal import ReadingProgress
-from smartmeter.cli.text_file import open_to_write
+from smartmeter.cli.text_file import filling
 from smartmeter.meter.moving_table import read_steady
 
 #: Tables of every meter, whether ST-00 lists them or not.
@@ -43,25 +44,22 @@ def command(
     network from a file or SMARTMETER_C1222_KEYS.
     """
     numbers = [table_number(text) for text in tables]
-    meter_line, out = MeterLine(port, **line), None
+    meter_line = MeterLine(port, **line)
     if record and meter_line.is_network:
         raise click.UsageError("--record is for a port; a network is captured with --pcap FILE")
-    if record:
-        from protocols.transports.recording import RecordingPort
+    with ExitStack() as stack:
+        if record:
+            from protocols.transports.recording import RecordingPort
 
-        out = open_to_write("--record", record, private=True)
-        meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
-    try:
-        with meter_line.meter() as meter, ReadingProgress() as progress:
-            warn_of_password(meter)
-            wanted = numbers or list(overview.TABLES)
-            listed = not numbers
-            found = read_tables(meter, wanted, listed, progress, faults_end_it=False)
-            if not as_json:
-                add_meaning(meter, found)
-    finally:
-        if out is not None:
-            out.close()
+            out = stack.enter_context(filling("--record", record, private=True))
+            meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
+        meter = stack.enter_context(meter_line.meter())
+        progress = stack.enter_context(ReadingProgress())
+        warn_of_password(meter)
+        wanted = numbers or list(overview.TABLES)
+        found = read_tables(meter, wanted, not numbers, progress, faults_end_it=False)
+        if not as_json:
+            add_meaning(meter, found)
     if as_json:
         click.echo(json.dumps({str(n): found.as_json(n) for n in found.wanted}, indent=1))
     elif not numbers:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from smartmeter.base.errors import StorageError
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.whole_file import whole_path
 
@@ -25,5 +26,9 @@ def command(data: str, out: str) -> None:
     with closing(Archive(Path(data))) as archive:
         archive.refuse_as_output(out)
         with whole_path("--out", out) as path:
-            archive.copy_to(path)
+            try:
+                archive.copy_to(path)
+            except StorageError as error:
+                place = f"--out {out}" if error.place == str(path) else error.place
+                raise StorageError(place, error.fault, error.remedy) from error
     click.echo(f"wrote {out}, {Path(out).stat().st_size:,} octets")

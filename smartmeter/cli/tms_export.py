@@ -89,4 +89,5 @@ def command(
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            raise StorageError(out, str(error.strerror), "free some space") from error
+            where = "standard output" if out == STANDARD_STREAM else f"--out {out}"
+            raise StorageError(where, str(error.strerror), "free some space") from error

@@ -15,6 +15,7 @@ from click import Context, Group
 from click.testing import CliRunner
 
 from protocols.errors import PortNameError
+from smartmeter.base.errors import StorageError
 from smartmeter.cli import EXTRAS, VERBS, _missing, _once_more, group
 from smartmeter.cli.logon import logon_settings
 from smartmeter.cli.state_folder import claim
@@ -314,11 +315,18 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("option", ["--dot", "--trace"])
-def test_a_disk_that_is_full_is_told_of_the_file_that_was_asked_for(option: str) -> None:
-    line = ("fleet", "--meters", "1", "--days", "1", "--quiet", option, "/dev/full")
-    done = CliRunner().invoke(group, line)
-    assert done.exit_code == 1 and f"{option} /dev/full: No space left" in done.output
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("fleet", "--meters", "1", "--days", "1", "--quiet", "--dot"),
+        ("fleet", "--meters", "1", "--days", "1", "--quiet", "--trace"),
+        ("read", "sim:", "1", "--record"),
+    ],
+)
+def test_a_disk_that_is_full_is_told_of_the_file_that_was_asked_for(line: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(group, (*line, "/dev/full"))
+    assert isinstance(done.exception, StorageError)
+    assert f"{line[-1]} /dev/full: No space left on device; free" in str(done.exception)
 
 
 @pytest.mark.parametrize(

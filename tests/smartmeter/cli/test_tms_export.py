@@ -83,7 +83,20 @@ def test_an_output_that_takes_nothing_is_told_in_one_line(kept: Store, tmp_path:
             check=False,
         )
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert "No space left on device; free some space" in done.stderr
+    assert "standard output: No space left on device; free some space" in done.stderr
+
+
+def test_a_copy_that_finds_no_room_is_told_by_the_name_that_was_asked_for(
+    kept: Store, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    line = ["smartmeter", "tms", "backup", "--data", str(tmp_path), "--out", str(out)]
+    program = "import sys, resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+    program += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    program += f"sys.argv = {line}; from smartmeter.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and f"smartmeter: --out {out}: " in done.stderr, done.stderr
+    assert not [one for one in tmp_path.iterdir() if "copy" in one.name]
 
 
 @pytest.mark.parametrize(
