@@ -7,6 +7,6 @@
 * What else happens to it: ``clock`` and ``time_of_use``, ``trouble``, ``service_switch``,
   ``event_log``, ``procedures``, ``pending``, ``display``; ``memory`` is what outlives its power.
 * :class:`~smartmeter.meter.twin.Twin` serves an ``image`` that ``cloning`` took of a real meter;
-  ``living`` lets it run on.
+  ``living`` lets it run on, with ``living_profile`` and ``flown_energy``.
 * ``light`` measures thousands of houses as arrays.  ``profiles`` are kinds of meters, as data.
 """

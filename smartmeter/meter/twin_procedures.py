@@ -20,7 +20,7 @@ from ansi_tables.procedures import LIST_CODES, Initiate, ResultCode, decode_init
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
-from smartmeter.meter.living import CLOCKS
+from smartmeter.meter.living import CLOCKS, clock_showing
 from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, posted, unreadable
 
 if TYPE_CHECKING:
@@ -101,22 +101,13 @@ def _set_date_time(twin: TwinDevice, tables: Snapshot, given: Record, now_us: in
     after = asked_for(given, before, tables.context.fmt) if known else None
     if after is None:
         return BAD
-    shown = {CLOCK: _showing(tables, CLOCK, after)}
+    shown = {CLOCK: clock_showing(tables, CLOCK, after)}
     for number in set(CLOCKS) - {CLOCK}:
         with suppress(TableError, KeyError, AttributeError):  # it is not there, or stays as it is
-            shown[number] = _showing(tables, number, after)
+            shown[number] = clock_showing(tables, number, after)
     for number, image in shown.items():
         twin.put(number, image, now_us)
     return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
-
-
-def _showing(tables: Snapshot, number: int, moment: datetime) -> bytes:
-    """Give a table of the clock as it shows a time."""
-    record = Record(tables[number])
-    record["CLOCK_CALENDAR"] = moment
-    weekday = moment.isoweekday() % 7
-    record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
-    return tables.layout(number).encode(record)
 
 
 def _log_in(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
