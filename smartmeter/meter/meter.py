@@ -195,23 +195,31 @@ class Meter:
         if not self.mains_on:
             return
         utc_us = self.clock.utc_us(now_us)
-        kept = False
-        while (due_s := self.pending.due_utc_s()) is not None:
-            due_us = max(due_s * US_PER_S, self.metering.measured_us)
-            # Step by step: a change of daylight saving moves what waits for a time of the clock.
-            step_us = min(due_us, self.metering.next_us())
-            if step_us > utc_us:
-                break
-            kept = self.metering.advance(step_us) or kept or step_us == due_us
-            if step_us < due_us:
-                continue
-            for group in self.pending.due(due_s):
-                self._come_due(group)
+        kept = self._activate_due(utc_us)
         kept = self.metering.advance(utc_us) or kept
         if self.switch is not None and self.switch.expire(utc_us // US_PER_S):
             self._switch_moved(EventCode.CONTROL_POINT_CHANGED_CONDITION, now_us)
         if kept:
             self._save()
+
+    def _activate_due(self, utc_us: int) -> bool:
+        """Put pending tables in force, each measured up to its time; True when one came due.
+
+        Also true when something ended on the way.  Measured step by step, as a change of daylight
+        saving moves what waits for a time of the clock.
+        """
+        kept = False
+        while (due_s := self.pending.due_utc_s()) is not None:
+            due_us = max(due_s * US_PER_S, self.metering.measured_us)
+            step_us = min(due_us, self.metering.next_us())
+            if step_us > utc_us:
+                break
+            kept = self.metering.advance(step_us) or kept
+            if step_us == due_us:
+                kept = True
+                for group in self.pending.due(due_s):
+                    self._come_due(group)
+        return kept
 
     def _come_due(self, group: Sequence[Waiting]) -> None:
         """Put pending tables in force at their time, or give them up; it is nobody's session."""
@@ -408,7 +416,7 @@ class Meter:
             self._let_wait(waits, data, now_us)
         else:
             try:
-                self._apply({number: data})
+                self._put_in_force(*with_tables(self.images, {number: data}))
             except ConfigurationRefused as error:
                 raise Refused(ResponseCode.onp) from error
         subject = number.to_bytes(2, self.program.formats.data_order)
@@ -424,9 +432,8 @@ class Meter:
         ):
             raise Refused(ResponseCode.onp)
 
-    def _apply(self, written: Mapping[int, bytes]) -> None:
-        """Put tables in force together; ConfigurationRefused changes nothing."""
-        images, program = with_tables(self.images, written)
+    def _put_in_force(self, images: dict[int, bytes], program: Program) -> None:
+        """Go on with other images, and the program that they make."""
         self._tables.put(images)
         self.access.use(images, program.context)
         old, self.program = self.program, program
@@ -442,16 +449,15 @@ class Meter:
         """Put pending tables in force together; False, and no change, when they make no meter."""
         utc_s = self.metering.measured_us // US_PER_S
         try:
-            with_tables(self.images, {w.number: w.image for w in waiting})
+            images, program = with_tables(self.images, {w.number: w.image for w in waiting})
         except ConfigurationRefused:
             return False
-        actions = 0
-        for one in waiting:
-            actions |= one.event[0]
-        read, reset = actions & SELF_READ_BIT, actions & DEMAND_RESET_BIT
+        # By the tables of before: the new ones may clear the registers.
+        read = any(one.event[0] & SELF_READ_BIT for one in waiting)
+        reset = any(one.event[0] & DEMAND_RESET_BIT for one in waiting)
         if read or reset:
-            self.metering.read_and_reset(utc_s, bool(read), bool(reset))
-        self._apply({w.number: w.image for w in waiting})
+            self.metering.read_and_reset(utc_s, read, reset)
+        self._put_in_force(images, program)
         if waiting:
             self.pending.last_activation = self.clock.stamp(utc_s)
         self._end_waiting(waiting, EventCode.PENDING_TABLE_ACTIVATED, utc_s)
