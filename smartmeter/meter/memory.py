@@ -23,13 +23,13 @@ def kept(page: bytes | None, settings: MeterSettings) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = json.loads(page)
-        found = {"profile": state["profile"]}
-    except (ValueError, KeyError, TypeError) as error:
+        begun_with = {name: state.get(name, own) for name, own in _made(settings).items()}
+        begun_with["profile"] = state["profile"]  # older memories have none of the others
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_meter("holds no meter") from error
-    found |= {name: state[name] for name in _made(settings) if name in state}
     for name, own in _made(settings).items():
-        if found.get(name, own) != own:  # older memories name their profile only
-            raise _no_meter(f"holds a meter of {name} {found[name]}, not {own}")
+        if begun_with[name] != own:
+            raise _no_meter(f"holds a meter of {name} {begun_with[name]}, not {own}")
     return state
 
 
