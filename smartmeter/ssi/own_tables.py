@@ -109,13 +109,18 @@ class OwnTables:
         return any(isinstance(one, Task) and self._needs_meter(one.request) for one in items)
 
     def _needs_meter(self, request: Service) -> bool:
-        if isinstance(request, FullRead | OffsetRead) and self._own(request.table) is not None:
-            return self._own(request.table) in (SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART)
-        if isinstance(request, FullWrite) and self._own(request.table) is SsiTable.COMMAND:
-            return request.data[:1] == bytes([Command.DEMAND_RESET])
         if isinstance(request, DefaultRead):
             return True
-        return isinstance(request, (*READS, *WRITES)) and not self._in_block(request.table)
+        if not isinstance(request, (*READS, *WRITES)):
+            return False
+        if not self._in_block(request.table):
+            return True
+        match self._own(request.table), request:
+            case SsiTable.LOAD_PROFILE_PART | SsiTable.EVENT_PART, FullRead() | OffsetRead():
+                return True
+            case SsiTable.COMMAND, FullWrite(_, data):
+                return data[:1] == bytes([Command.DEMAND_RESET])
+        return False
 
     def _in_block(self, number: int) -> bool:
         return DEFAULT_BASE <= number < DEFAULT_BASE + NBR_SSI_TABLES
@@ -181,38 +186,36 @@ class OwnTables:
 
     def _read(self, number: int, limits: ClientLimits) -> Script[bytes]:
         table, configuration = self._own(number), self._parts.configuration
-        match table:
-            case SsiTable.LOAD_PROFILE_PART:
-                return (yield from self._selected(limits))
-            case SsiTable.EVENT_PART:
-                return (yield from self._log(limits))
-            case (
-                SsiTable.MODULE_STATUS
-                | SsiTable.MODULE_HEALTH
-                | SsiTable.MODULE_VERSION
-                | SsiTable.OUTAGE_LOG
-                | SsiTable.UPGRADE_STATUS
-            ):
-                return ssi_tables.encode(table, self._value(table))
-            case SsiTable.CONFIG_STATUS:
-                return ssi_tables.encode(table, configuration.status)
-            case None:
-                raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+        if table is None:
+            raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+        if table is SsiTable.LOAD_PROFILE_PART:
+            return (yield from self._selected(limits))
+        if table is SsiTable.EVENT_PART:
+            return (yield from self._log(limits))
         if table in CONFIG_TABLES:
             return configuration.active[table]
         if table - STAGING_OFFSET in CONFIG_TABLES:
             return configuration.staging[SsiTable(table - STAGING_OFFSET)]
-        raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+        return ssi_tables.encode(table, self._value(table))
 
     def _value(self, table: SsiTable) -> dict[str, Any]:
+        """Give what a table shows of the module; ServiceRefused for one that is not read."""
         parts = self._parts
-        if table in (SsiTable.MODULE_STATUS, SsiTable.MODULE_HEALTH):
-            return parts.status()
-        if table is SsiTable.MODULE_VERSION:
-            return version_value(parts.esn, parts.upgrade)
-        if table is SsiTable.UPGRADE_STATUS:
-            return parts.upgrade.status()
-        momentaries = parts.memory.losses.momentaries
+        match table:
+            case SsiTable.MODULE_STATUS | SsiTable.MODULE_HEALTH:
+                return parts.status()
+            case SsiTable.MODULE_VERSION:
+                return version_value(parts.esn, parts.upgrade)
+            case SsiTable.CONFIG_STATUS:
+                return parts.configuration.status
+            case SsiTable.UPGRADE_STATUS:
+                return parts.upgrade.status()
+            case SsiTable.OUTAGE_LOG:
+                return self._outages()
+        raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+
+    def _outages(self) -> dict[str, Any]:
+        losses = self._parts.memory.losses
         outages = [
             {
                 "OUTAGE_NBR": number,
@@ -220,9 +223,9 @@ class OwnTables:
                 "START_TIME": start_s,
                 "END_TIME": end_s,
                 "DURATION_S": max(0, end_s - start_s),
-                "NBR_MOMENTARIES": momentaries & 0xFFFF,
+                "NBR_MOMENTARIES": losses.momentaries & 0xFFFF,
             }
-            for number, start_s, end_s in parts.memory.losses.outages
+            for number, start_s, end_s in losses.outages
         ]
         return {"OUTAGES": outages}
 
@@ -265,8 +268,7 @@ class OwnTables:
         parts, table = self._parts, self._own(number)
         if table is None:
             return ResponseCode.iar
-        staging = [SsiTable(t + STAGING_OFFSET) for t in CONFIG_TABLES]
-        if table in staging:
+        if table - STAGING_OFFSET in CONFIG_TABLES:
             return ResponseCode.ok if parts.configuration.stage(table, data) else ResponseCode.iar
         if table is SsiTable.UPGRADE_MANIFEST:
             return ResponseCode.ok if parts.upgrade.offer(data) else ResponseCode.onp
@@ -276,24 +278,23 @@ class OwnTables:
             value = ssi_tables.decode(table, data)
         except TableError:
             return ResponseCode.iar
-        if table is SsiTable.COMMIT:
-            result = parts.configuration.commit(value["VERSION"], value["DIGEST"])
-            if result is not CommitResult.ACTIVATED:
-                return ResponseCode.onp
-            self._starting.reconfigure = True
-            return ResponseCode.ok
-        if table is SsiTable.KEYS:
-            taken = parts.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
-            return ResponseCode.ok if taken else ResponseCode.iar
-        if table is SsiTable.UPGRADE_PIECE:
-            taken = parts.upgrade.piece(value["OFFSET"], value["OCTETS"])
-            return ResponseCode.ok if taken else ResponseCode.onp
-        if table is SsiTable.UPGRADE_ACTIVATE:
-            soonest_s = parts.reporter.utc_s(parts.latest_us) + ANSWER_S
-            at_s = max(value["TIME"], soonest_s)
-            taken = parts.upgrade.activate(value["IMAGE_DIGEST"], at_s)
-            return ResponseCode.ok if taken else ResponseCode.onp
-        return (yield from self._command(value, limits))
+        match table:
+            case SsiTable.COMMIT:
+                result = parts.configuration.commit(value["VERSION"], value["DIGEST"])
+                taken = result is CommitResult.ACTIVATED
+                self._starting.reconfigure = self._starting.reconfigure or taken
+            case SsiTable.KEYS:
+                added = parts.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
+                return ResponseCode.ok if added else ResponseCode.iar
+            case SsiTable.UPGRADE_PIECE:
+                taken = parts.upgrade.piece(value["OFFSET"], value["OCTETS"])
+            case SsiTable.UPGRADE_ACTIVATE:
+                soonest_s = parts.reporter.utc_s(parts.latest_us) + ANSWER_S
+                at_s = max(value["TIME"], soonest_s)
+                taken = parts.upgrade.activate(value["IMAGE_DIGEST"], at_s)
+            case _:
+                return (yield from self._command(value, limits))
+        return ResponseCode.ok if taken else ResponseCode.onp
 
     def _command(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
         parts, meter = self._parts, self._parts.reporter.meter
