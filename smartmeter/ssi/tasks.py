@@ -237,27 +237,32 @@ class TaskRunner:
         self._mark(run)
         self.scheduler.ended(run)
         self._read(run)
-        task = run.schedule["TASK"]
-        if task == Task.CLOCK_CHECK and result is None:
-            self.clock.lost(now_us)
-        elif task == Task.CLOCK_CHECK:
-            self.clock.compare(result, last, now_us)
-        elif task == Task.DEMAND_RESET and not self._memory.resets.reset_told:
-            self._once(run.cause, now_us, TABLES=[PREVIOUS_RESET])
-        elif task == Task.FOLLOW_UP:
-            self._followed(result, now_us)
-        if task not in (Task.REPORT, Task.HEALTH):
-            self._reporter.keep()
-            return
+        match run.schedule["TASK"]:
+            case Task.REPORT | Task.HEALTH:
+                self._report(run, result, now_us)
+                return
+            case Task.CLOCK_CHECK if result is None:
+                self.clock.lost(now_us)
+            case Task.CLOCK_CHECK:
+                self.clock.compare(result, last, now_us)
+            case Task.DEMAND_RESET if not self._memory.resets.reset_told:
+                self._once(run.cause, now_us, TABLES=[PREVIOUS_RESET])
+            case Task.FOLLOW_UP:
+                self._followed(result, now_us)
+        self._reporter.keep()
+
+    def _report(self, run: Run, result: work.Collected, now_us: int) -> None:
+        """Put what a run has read into the outbox, with what waits for the next report."""
         services = self._collected(result, now_us)
         if run.number == NO_SCHEDULE and run.schedule["TABLES"] == list(work.SEASON_TABLES):
             assert self._reporter.meter is not None
             self._season_asked = None
             with suppress(TableError):  # cut short: the next look at the season asks for it again
                 self._know_season(work.season_of(self._reporter.meter, result.tables))
-        if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
+        is_health = run.schedule["TASK"] == Task.HEALTH
+        if is_health or run.schedule["CONTENT"] & Content.MODULE_STATUS:
             services.append(write_own(SsiTable.MODULE_STATUS, self._status()))
-        if task == Task.HEALTH:
+        if is_health:
             services.append(write_own(SsiTable.MODULE_HEALTH, self._status()))
         services += self._reporter.waiting_advisories()
         header = self._reporter.header(run.cause, now_us, run.number, run.due_s)
