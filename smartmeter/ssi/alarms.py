@@ -168,13 +168,10 @@ class Alarms:
         """Give the exceptions of a disposition that wait, as values, and forget them."""
         if disposition is Disposition.ALARM:
             self.alarm_waits = False
-        if not self._memory.advisories:
-            return []
-        images = {image: bytes.fromhex(image) for image in self._memory.advisories}
-        values = {image: ssi_tables.decode(SsiTable.ALARM, images[image]) for image in images}
-        taken = [image for image in images if values[image]["DISPOSITION"] == disposition]
-        self._memory.advisories = [image for image in images if image not in taken]
-        return [values[image] for image in taken]
+        waiting = list(zip(self._memory.advisories, self._waiting(), strict=True))
+        left = [image for image, value in waiting if value["DISPOSITION"] != disposition]
+        self._memory.advisories = left
+        return [value for _, value in waiting if value["DISPOSITION"] == disposition]
 
 
 def counts(value: Mapping[str, Any]) -> bool:

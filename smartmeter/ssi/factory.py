@@ -53,26 +53,29 @@ class Factory:
 
     def check(self) -> Factory:
         """Refuse what no module may have; StorageError names it."""
-        fault = ""
-        if not 0 < len(self.esn) <= MAX_ESN or not set(self.esn) <= set(ALPHABET):
-            fault = f"ESN {self.esn!r:.80} is not 1..{MAX_ESN} digits and capital letters"
-        elif len(self.key) != 16:
-            fault = f"key of {len(self.key)} octets, must be 16"
-        elif not self.tms:
-            fault = "no TMS address"
-        elif len(self.upgrade_key) not in (0, KEY_OCTETS):
-            fault = f"upgrade key of {len(self.upgrade_key)} octets, must be {KEY_OCTETS} or none"
-        elif self.quality not in (0, 1, 2):
-            fault = f"quality {self.quality}, must be 0, 1 or 2"
-        else:
-            try:
-                for title in [one.title for one in self.tms] + [str(self.title)]:
-                    ApTitle.parse(title)
-            except LocalProtocolError as error:
-                fault = str(error)
+        fault = self._fault()
         if fault:
             raise StorageError("the module's factory memory", fault, "write it again")
         return self
+
+    def _fault(self) -> str:
+        """Give what no module may have; empty where all is well."""
+        if not 0 < len(self.esn) <= MAX_ESN or not set(self.esn) <= set(ALPHABET):
+            return f"ESN {self.esn!r:.80} is not 1..{MAX_ESN} digits and capital letters"
+        if len(self.key) != 16:
+            return f"key of {len(self.key)} octets, must be 16"
+        if not self.tms:
+            return "no TMS address"
+        if len(self.upgrade_key) not in (0, KEY_OCTETS):
+            return f"upgrade key of {len(self.upgrade_key)} octets, must be {KEY_OCTETS} or none"
+        if self.quality not in (0, 1, 2):
+            return f"quality {self.quality}, must be 0, 1 or 2"
+        try:
+            for title in (*(one.title for one in self.tms), str(self.title)):
+                ApTitle.parse(title)
+        except LocalProtocolError as error:
+            return str(error)
+        return ""
 
     def page(self) -> bytes:
         """Give the factory memory as a page."""

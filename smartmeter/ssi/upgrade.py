@@ -35,6 +35,8 @@ _VERSION = re.compile(
     r"([0-9]+(?:\.[0-9]+)*)(?:(a|b|rc)([0-9]+))?(?:\.post([0-9]+))?(?:\.dev([0-9]+))?"
 )
 _STAGES = ("dev", "a", "b", "rc", "release")
+#: What the status tells of the image while there is none.
+_NO_MANIFEST = {"VERSION": "", "IMAGE_DIGEST": bytes(32), "IMAGE_OCTETS": 0}
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,15 @@ class Upgrade:
 
     def status(self) -> dict[str, Any]:
         """Give UPGRADE_STATUS."""
-        manifest, progress = self._manifest(), self._progress
+        manifest, progress = self._manifest() or _NO_MANIFEST, self._progress
         return {
             "STATE": progress.state,
             "RESULT": progress.result,
             "RUNNING_VERSION": self.boot.version,
             "RUNNING_SLOT": self.boot.slot,
-            "IMAGE_VERSION": manifest["VERSION"] if manifest else "",
-            "IMAGE_DIGEST": manifest["IMAGE_DIGEST"] if manifest else bytes(32),
-            "IMAGE_OCTETS": manifest["IMAGE_OCTETS"] if manifest else 0,
+            "IMAGE_VERSION": manifest["VERSION"],
+            "IMAGE_DIGEST": manifest["IMAGE_DIGEST"],
+            "IMAGE_OCTETS": manifest["IMAGE_OCTETS"],
             "RECEIVED_OCTETS": progress.received,
             "ACTIVATION_TIME": progress.activation_s,
         }
