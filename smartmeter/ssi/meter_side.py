@@ -219,17 +219,16 @@ class MeterSide:
 
     def _drain(self, now_us: int) -> None:
         for event in self.client.events():
-            if isinstance(event, ScriptDone):
-                taken_us = now_us - self._since_us
-                self._events.append(JobDone(event.token, event.result, taken_us, self._last))
-                self._active = None
-            elif isinstance(event, ScriptFailed):
-                taken_us = now_us - self._since_us
-                failed = JobFailed(event.token, event.error, taken_us, self._in_session)
-                self._events.append(failed)
-                self._active = None
-            elif isinstance(event, SetBaud):
-                self._speeds.append(event)
+            taken_us = now_us - self._since_us
+            match event:
+                case ScriptDone(token, result):
+                    self._events.append(JobDone(token, result, taken_us, self._last))
+                    self._active = None
+                case ScriptFailed(token, error):
+                    self._events.append(JobFailed(token, error, taken_us, self._in_session))
+                    self._active = None
+                case SetBaud():
+                    self._speeds.append(event)
         self._next(now_us)
 
 

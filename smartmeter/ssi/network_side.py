@@ -255,19 +255,20 @@ class NetworkSide:
 
     def _drain(self, now_us: int) -> None:
         for event in self._node.events(now_us):
-            if isinstance(event, ResponseArrived):
-                self._answered(event, now_us)
-            elif isinstance(event, AnsweredLate):
-                self._answered_late(event, now_us)
-            elif isinstance(event, TransactionFailed):
-                if self._asked is not None and self._asked.transaction == event.transaction:
-                    self._failed(self._asked, event.cause, now_us)
-            elif isinstance(event, SentAway):  # it begins anew, once it has answered
-                self._late.clear()
-                self.registration.holds = False
-                self._not_before_us = now_us + FIRST_PAUSE_US
-            elif isinstance(event, Asked | MessageRejected):
-                self._events.append(event)
+            match event:
+                case ResponseArrived():
+                    self._answered(event, now_us)
+                case AnsweredLate():
+                    self._answered_late(event, now_us)
+                case TransactionFailed(transaction, cause):
+                    if self._asked is not None and self._asked.transaction == transaction:
+                        self._failed(self._asked, cause, now_us)
+                case SentAway():  # the module registers anew, once it has answered
+                    self._late.clear()
+                    self.registration.holds = False
+                    self._not_before_us = now_us + FIRST_PAUSE_US
+                case Asked() | MessageRejected():
+                    self._events.append(event)
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
         if self._late.pop(event.transaction, None) is not None:

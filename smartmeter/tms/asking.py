@@ -85,9 +85,10 @@ class Asking:
             return
         self.patience.answered(asked.wait, now_us)
         if event.secured and path is not None:
-            # Who had no path was looked for.
-            known = asked.esn in self._paths
-            (self._paths.answered if known else self._paths.heard)(asked.esn, path)
+            if asked.esn in self._paths:
+                self._paths.answered(asked.esn, path)
+            else:  # it had no path, and was asked for at a relay
+                self._paths.heard(asked.esn, path)
 
     def answered_late(self, event: AnsweredLate, now_us: int) -> None:
         """Learn how slow the network is from an answer that nobody waits for any more."""

@@ -252,25 +252,31 @@ class Collector:
 
     def _drain(self, now_us: int) -> None:
         for event in self.node.events():
-            if isinstance(event, RequestArrived):
-                self._take(event, now_us)
-            elif isinstance(event, ResponseArrived):
-                path = self._current[0] if self._current is not None else None
-                self.asking.answered(event, path, now_us)
-                self._events.append(Answered(event.transaction, event.responses))
-            elif isinstance(event, AnsweredLate):
-                self.asking.answered_late(event, now_us)
-            elif isinstance(event, TransactionFailed):
-                said, doubted = ResponseCode.__members__.get(event.cause), self.asking.failed(event)
-                cause = event.cause if said is None else code_text(said)
-                if doubted is not None:
-                    self._events.append(PathDoubted(doubted))
-                    cause = cause if doubted in self.paths else _NOT_CONNECTED
-                self._events.append(Unanswered(event.transaction, cause))
-            elif isinstance(event, KeySuspected):
-                self._events.append(refused(event, "key-suspected"))
-            elif isinstance(event, MessageRejected):
-                self._rejected(event, now_us)
+            match event:
+                case RequestArrived():
+                    self._take(event, now_us)
+                case ResponseArrived():
+                    path = self._current[0] if self._current is not None else None
+                    self.asking.answered(event, path, now_us)
+                    self._events.append(Answered(event.transaction, event.responses))
+                case AnsweredLate():
+                    self.asking.answered_late(event, now_us)
+                case TransactionFailed():
+                    self._failed(event)
+                case KeySuspected():
+                    self._events.append(refused(event, "key-suspected"))
+                case MessageRejected():
+                    self._rejected(event, now_us)
+
+    def _failed(self, event: TransactionFailed) -> None:
+        """Tell that a request has no answer, and whose path is doubted for that."""
+        code = ResponseCode.__members__.get(event.cause)
+        cause = event.cause if code is None else code_text(code)
+        doubted = self.asking.failed(event)
+        if doubted is not None:
+            self._events.append(PathDoubted(doubted))
+            cause = cause if doubted in self.paths else _NOT_CONNECTED
+        self._events.append(Unanswered(event.transaction, cause))
 
     def _rejected(self, event: MessageRejected, now_us: int) -> None:
         if event.reason == "repeated" or self._went_on(event, now_us):
