@@ -23,20 +23,26 @@ START_TIMEOUT_S = 60.0
 MAX_CONNECTIONS = 500
 #: How long a connection may take to tell what it asks for.
 PATIENCE_S = 20.0
+#: How long it may take nothing of what it is answered.
+STALL_S = 60.0
 
 
 class _Connection(H11Protocol):
     """uvicorn's connection with an end to its patience; what it asks for is 64 KiB at most.
 
-    A body may take its time: nobody but who has logged in is asked for more than a form.
+    A body may take its time: nobody but who has logged in is asked for more than a form.  So may
+    who reads the answer, as long as some of it is taken.
     """
 
     _owes_since_s: float | None = None
+    #: Octets that were not taken yet at the last look, 0 as well where some were since.
+    _left = 0
+    _taken_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, if there is room."""
         super().connection_made(transport)
-        self._owes_since_s = self.loop.time()
+        self._owes_since_s = self._taken_s = self.loop.time()
         if len(self.connections) > MAX_CONNECTIONS:
             transport.close()
         else:
@@ -50,14 +56,25 @@ class _Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._owes_since_s = None
 
+    def resume_writing(self) -> None:
+        """Go on: most of what was to be read was taken."""
+        super().resume_writing()
+        self._left = 0
+
     def _look(self) -> None:
         if self not in self.connections:
             return  # it has gone, or carries a page now
-        now_s = self.loop.time()
+        now_s, left = self.loop.time(), self.transport.get_write_buffer_size()
+        if left == 0 or not 0 < self._left <= left:
+            self._taken_s = now_s
+        self._left = left
+        if now_s >= self._taken_s + STALL_S:
+            self.transport.abort()  # to close it would wait for the reader
+            return
         if self._owes_since_s is not None and now_s >= self._owes_since_s + PATIENCE_S:
             self.transport.close()
-        else:
-            self.loop.call_at((self._owes_since_s or now_s) + PATIENCE_S, self._look)
+            self._owes_since_s = None
+        self.loop.call_at((self._owes_since_s or now_s) + PATIENCE_S, self._look)
 
 
 class _OriginForm:

@@ -12,6 +12,10 @@ from fastapi import FastAPI, Request
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.web import embedded
 from smartmeter.tms.web.embedded import WebServer
+from tests.waiting import until
+
+#: More than the system takes of an answer that nobody reads.
+LONG = "x" * (16 << 20)
 
 
 async def test_a_port_that_is_taken_is_one_clear_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +102,10 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebServer]:
     async def page() -> str:
         return "page"
 
+    @app.get("/long")
+    async def long() -> str:
+        return LONG
+
     server = WebServer(app, "127.0.0.1", 0)
     await server.start()
     yield server
@@ -136,6 +144,35 @@ async def test_a_crowd_that_asks_nothing_keeps_nobody_out_for_long(
     monkeypatch.setattr(embedded, "PATIENCE_S", 60.0)  # a busy machine asks slowly
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert (await asked(served, request)).endswith(b'"page"')
+
+
+@pytest.mark.parametrize("kept", ["keep-alive", "close"])
+async def test_who_takes_nothing_of_the_answers_is_let_go(
+    served: WebServer, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.setattr(embedded, "STALL_S", 0.5)
+    connections = served._server.server_state.connections
+    request = f"GET /long HTTP/1.1\r\nHost: x\r\nConnection: {kept}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", served.port)) as deaf:
+        deaf.sendall(request.encode() * 3)
+        await until(lambda: connections, "it is connected")
+        await until(lambda: not connections, "it is let go")
+
+
+async def test_who_takes_an_answer_slowly_gets_all_of_it(
+    served: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(embedded, "STALL_S", 30.0)  # and not 30 s for all of it
+    request = b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", served.port)) as slow:
+        slow.setblocking(False)
+        loop, octets = asyncio.get_running_loop(), 0
+        await loop.sock_sendall(slow, request)
+        while taken := await loop.sock_recv(slow, 1 << 18):
+            octets += len(taken)
+            await asyncio.sleep(0.02)
+    assert octets > len(LONG)
 
 
 @pytest.mark.parametrize("target", ["http://tms.example:80/", "HTTP://tms.example:80"])
