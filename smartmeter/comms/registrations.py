@@ -2,7 +2,8 @@
 
 A change is written and synchronised before its answer goes out, so that what
 was acknowledged survives kill -9 and power loss.  A last line that was cut
-short was not acknowledged, and is left out.  Lapses are kept in calendar time.
+short, or whose first octets a power cut left zeros, was not acknowledged, and is
+left out.  Lapses are kept in calendar time.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class RegistrationFile:
                 if self._path.stat().st_size > MAX_FILE_OCTETS:
                     raise StorageError(str(self._path), "is far too large", "move it away")
                 lines = self._path.read_bytes().split(b"\n")[:-1]
+                if lines and b"\0" in lines[-1]:
+                    lines.pop()
                 for number, line in enumerate(lines, 1):
                     try:
                         self._apply(json.loads(line), entries)

@@ -373,6 +373,23 @@ def test_damaged_ways_are_left_out_and_told_and_the_others_are_known(tmp_path: P
     assert told == [f"{file}: 1 damaged ways to nodes were left out"]
 
 
+def test_a_last_line_that_a_power_cut_left_without_its_beginning_was_not_answered(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "r.jsonl"
+    entry = Entry(ApTitle.parse(".7.1"), None, 0, 0, b"", b"", 5_000_000)
+    file = RegistrationFile(path, 0)
+    file.load()
+    file.write([Change(entry, True)], [entry])
+    whole = path.read_bytes()
+    zeros = bytes(len(whole) // 2)
+    path.write_bytes(whole + zeros + whole[len(zeros) :])
+    assert RegistrationFile(path, 0).load() == [entry]
+    path.write_bytes(whole + zeros + whole[len(zeros) :] + whole)
+    with pytest.raises(StorageError, match="line 2 is damaged"):
+        RegistrationFile(path, 0).load()
+
+
 def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     file = RegistrationFile(path, 0)
