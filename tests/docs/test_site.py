@@ -15,7 +15,14 @@ from ansi_tables import all_definitions
 from tests.docs.pages import PAGES, ROOT
 from tests.smartmeter.tms.web.browser import CHROMIUM, DRIVER, FLAGS, needs_browser
 
-WITH_CODE = ("c1219/tour", "c1219/own_tables", "c1219/parts", "from_python", "own_transport")
+WITH_CODE = (
+    "c1219/tour",
+    "c1219/own_tables",
+    "c1219/parts",
+    "c1222_from_python",
+    "from_python",
+    "own_transport",
+)
 
 
 @pytest.mark.parametrize("page", WITH_CODE)

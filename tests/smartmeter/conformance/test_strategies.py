@@ -2,13 +2,15 @@
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from ansi_tables import Context, DeviceFormat
+from protocols.c1222.services import decode_service
 from protocols.datalink.packet import Packet, decode_packet
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.services import Request
-from smartmeter.conformance import strategies
+from smartmeter.conformance import network_strategies, strategies
 from smartmeter.conformance.model import Step, parse
 
 CONTEXT = Context(DeviceFormat())
@@ -51,3 +53,18 @@ def test_drawn_formats_are_declared_by_some_st_00(fmt: DeviceFormat) -> None:
 def test_a_drawn_session_is_text_and_back(steps: tuple[Step, ...]) -> None:
     again = tuple(parse(step.text(), None) for step in steps)
     assert [step.text() for step in again] == [step.text() for step in steps]
+
+
+@given(network_strategies.services((0, 1)))
+def test_drawn_services_are_of_the_network_and_change_nothing(services: list[bytes]) -> None:
+    assert 1 <= len(services) <= network_strategies.MAX_SERVICES
+    for octets in services:
+        assert decode_service(octets) is not None
+        assert not 0x40 <= octets[0] <= 0x4F
+
+
+@given(st.binary(min_size=1), st.data())
+def test_a_damaged_message_has_one_to_three_other_octets(whole: bytes, data: st.DataObject) -> None:
+    found = data.draw(network_strategies.damaged(whole))
+    assert len(found) == len(whole)
+    assert 1 <= sum(a != b for a, b in zip(whole, found, strict=True)) <= 3
