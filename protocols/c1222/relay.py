@@ -178,7 +178,7 @@ class Relay:
         for asked in self._due.to_try_elsewhere(now_us):
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
-            # Who wanted to hear of failures only takes silence for success.
+            # A caller that wants to hear of failures only takes silence for success.
             if asked.apdu.response_control == ALWAYS:
                 self._error(asked, ResponseCode.nett)
         self._groups.expire(now_us)

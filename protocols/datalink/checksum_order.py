@@ -59,7 +59,7 @@ class ChecksumOrder:
         self._is_known = True
 
     def doubt(self) -> None:
-        """Who answers next may be another device."""
+        """The device that answers next may be another one."""
         self._is_known = False
 
     def _swap(self) -> None:

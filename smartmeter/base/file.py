@@ -22,9 +22,9 @@ from smartmeter.base.errors import SettingsError, told_as
 
 MAX_PASSWORD_FILE_OCTETS = 4096
 _READ_OCTETS = 1 << 16
-#: So often, and so long each time, somebody is waited for who writes into a named pipe.
+#: How often, and how long each time, to wait for a writer at the other end of a named pipe.
 _PIPE_WAITS, _PIPE_WAIT_MS = 100, 100
-#: Who fills a new file has not stopped for so long unless it has died, on whichever machine.
+#: A new file that was not written to for so long is of a program that has died, on any machine.
 FORGOTTEN_S = 86_400
 
 

@@ -17,7 +17,7 @@ from smartmeter.base.errors import StorageError
 MAX_NAME_OCTETS = 64
 MAX_PAGE_OCTETS = 1 << 20
 #: A medium that has lost something it had acknowledged makes this page: others may be older than
-#: they were.  Who has begun anew removes it.
+#: they were.  It is removed by the program that has begun anew.
 DAMAGED_PAGE = "damaged"
 
 

@@ -13,10 +13,10 @@ from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls import client_tls, server_tls
 
 if TYPE_CHECKING:
-    import ssl  # megabytes of a small board, which only who speaks TLS loads
+    import ssl  # megabytes of a small board, loaded only where TLS is spoken
 
 
-# Who only reads settings loads no bearer, and a board no other than its own.
+# Imported when one is made: reading settings takes no bearer, and a board only its own.
 def _tcp(settings: BearerSettings, tell: Tell) -> Bearer:
     from smartmeter.comms.tcp import TcpBearer
 

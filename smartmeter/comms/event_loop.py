@@ -69,7 +69,7 @@ async def ended(*tasks: asyncio.Task[T]) -> list[BaseException]:
 
     Telling them once is not enough: before Python 3.12 ``asyncio.wait_for``, which
     libraries stand on, loses a cancellation that comes in the same turn of the loop
-    as what it waits for.  Who is cancelled while it waits here still sees them end.
+    as what it waits for.  If the caller is cancelled meanwhile, they are still seen to their end.
     """
     cancelled: asyncio.CancelledError | None = None
     while waiting := [task for task in tasks if not task.done()]:
@@ -79,7 +79,7 @@ async def ended(*tasks: asyncio.Task[T]) -> list[BaseException]:
             await asyncio.wait(waiting, timeout=TELL_AGAIN_S)
         except asyncio.CancelledError as error:
             cancelled = error
-    # Asked for, asyncio does not complain that nobody heeds them.
+    # Taken from each task: asyncio warns of those that nobody has asked for.
     errors = [task.exception() for task in tasks if not task.cancelled()]
     if cancelled is not None:
         raise cancelled

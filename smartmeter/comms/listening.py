@@ -55,7 +55,7 @@ class ListeningConnection:
         self._keep = keep
         #: The one that was heard last at the end.
         self._all: OrderedDict[TcpConnection, _Caller] = OrderedDict()
-        #: Who has asked by a title and number, the latest at the end.
+        #: The connections that asked under a title and number, the latest at the end.
         self._asked: OrderedDict[tuple[ApTitle | None, int], list[TcpConnection]] = OrderedDict()
         self._counts = counts
         self._inbox = Inbox()

@@ -17,7 +17,7 @@ from smartmeter.comms.sockets import cannot_listen, listening_sockets
 
 MAX_REQUEST_OCTETS = 8192
 REQUEST_TIMEOUT_S = 5.0
-#: Who asks goes, waits too long, or sends what is no request.
+#: The client goes, takes too long, or sends what is no request.
 _NO_REQUEST = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from smartmeter.base.clock import US_PER_S
 
-#: What silence alone may raise a wait to, and what an answer may.  Who is dead must be found so
-#: before long; who has answered late is known to live.  A message that is longer on its way is
-#: refused for its stamp.
+#: What silence alone may raise a wait to, and what an answer may.  That somebody is dead must be
+#: found out before long; who answers late is known to live.  A message that takes longer than
+#: the second is refused for its stamp.
 MAX_UNHEARD_US, MAX_WAIT_US = 60 * US_PER_S, 900 * US_PER_S
 
 
@@ -27,7 +27,7 @@ class Patience:
     """A wait is twice what the last answer took; each silence doubles it (after RFC 6298).
 
     Every request has an invocation id of its own, so that no answer is taken for that
-    of another.  Who answers within half the least wait takes no memory.
+    of another.  Nothing is kept of whoever answers within half the least wait.
     """
 
     def __init__(self) -> None:

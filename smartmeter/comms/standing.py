@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: Who is told, in a line.
+#: Takes the line that is told.
 Tell = Callable[[str], None]
 
 

@@ -1,10 +1,9 @@
 """Energy registers whose total goes on where one meter takes another's place.
 
-Who adds a total up, as Home Assistant does, takes a lower reading for a reset and
-a higher one for consumption; the reading of another meter is neither.  So what
-the meters before had counted is kept, and what the new one shows when it is
-first read: a total is the sum of what was counted under the eyes of this gateway,
-from the first meter's own reading on.
+A program that adds totals up, as Home Assistant does, takes a lower reading for a reset
+and a higher one for consumption; the first reading of another meter is neither.  So both
+are kept: what the meters before had counted, and what the new one showed when it was first
+read.  A total is the first meter's own reading, and all that this gateway saw counted since.
 """
 
 from __future__ import annotations

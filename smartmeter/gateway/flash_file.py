@@ -89,8 +89,8 @@ class WriteBudget:
 class FlashFile:
     """An ``smartmeter.base.nvram.Nvram`` on one file of mode 0600.
 
-    ``commits`` and ``octets`` count what was written since it was opened.  Who opens the file
-    again and again gives it the same ``budget`` each time.
+    ``commits`` and ``octets`` count what was written since it was opened.  A host that opens the
+    file again and again gives it the same ``budget`` each time.
     """
 
     def __init__(

@@ -198,7 +198,7 @@ def _write_all(contents: dict[Path, bytes]) -> None:
     made: list[Path] = []
     try:
         for path, octets in contents.items():
-            # Who is in the group may ask for the status, and finds the socket by the settings.
+            # Members of the group may ask for the status; the settings tell them the socket.
             write_new(path, octets, 0o640 if path.name == SETTINGS else 0o600)
             made.append(path)
     except FileExistsError as error:

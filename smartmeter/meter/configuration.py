@@ -122,8 +122,8 @@ def _check_display(number: int, table: Mapping[str, Any], context: Context) -> N
 def _check_octets(number: int, images: Mapping[int, bytes], context: Context) -> None:
     """Hold the octets that an actual table tells against the tables that must have room in them.
 
-    Interval formats are chosen in ST-62.  Who tells as many octets as the device has, has told
-    enough: some formats need more.
+    Interval formats are chosen in ST-62.  A table that tells as many octets as the device has
+    is taken, although some formats need more.
     """
     actual = 61 if number == 62 else number
     name, sized = SIZES.get(actual, ("", ()))

@@ -9,7 +9,7 @@ from protocols.machine import Machine
 from smartmeter.base.clock import US_PER_S
 
 BITS_A_BYTE = 10
-#: Who waits must hear that something comes: at 300 baud a packet takes longer than any answer may.
+#: A packet comes in pieces: at 300 baud it takes longer than a receiver waits for an answer.
 PIECES_A_SECOND = 4
 
 

@@ -32,8 +32,8 @@ class AlarmList:
     ) -> dict[str, Any]:
         """Give one page of alarms, newest first: those with numbers below ``before``.
 
-        ``esn``: of one meter only.  Who goes on below the last one of a page reads none twice and
-        leaves none out; an offset moves with what comes and what is closed.
+        ``esn``: of one meter only.  With ``before`` the last number of a page, the next one repeats
+        none and leaves none out; an offset moves with what comes and what is closed.
         """
         where, values = _where(only_open, esn)
         rows = self._store.read(

@@ -46,7 +46,7 @@ class Dispatch:
             return
         path = None if self._paths.is_doubted(job.esn) else self._paths.of(job.esn)
         may_ring = job.rings < MAX_RINGS and job.tries < job.max_attempts
-        # Who was woken and did not come is asked by its slow path, if it has one.
+        # One that was woken and did not come is asked by its slow path, if it has one.
         if may_ring and (job.tries == 1 or path is None) and self._waking.ring(job.esn, path):
             job.rings += 1
             self._jobs.failed(job, "is being woken", now_us, COME_US)

@@ -148,7 +148,7 @@ class HeadEnd:
         self._outcomes.load()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
-        # Who fell silent while nobody watched is late, when it had time to speak again.
+        # One that fell silent while this program did not run is late, when it has had time since.
         self._watch_all(lambda heard_s: min(heard_s, utc_s))
         version = self.template.version
         self.store.write_now(lambda c: end_cut_off_jobs(c, utc_s, version))

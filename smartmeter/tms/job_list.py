@@ -26,7 +26,8 @@ class JobList:
     ) -> dict[str, Any]:
         """Give one page of jobs, newest first: those with numbers below ``before``.
 
-        Who goes on below the last one of a page reads none twice; an offset moves with what comes.
+        With ``before`` the last number of a page, the next page repeats none; an offset moves with
+        what comes.
         """
         where, values = ("esn=?", [esn]) if esn else ("TRUE", [])
         count = "SELECT count(*) FROM jobs WHERE esn=?"

@@ -1,6 +1,7 @@
 """The templates that this TMS has provisioned with, by their versions.
 
-Who keeps to an older one, and is not there to be given the newer, is watched by what it was told.
+A SmartMeter that keeps to an older one, as it was not there to be given the newer, is watched by
+the older one.
 """
 
 from __future__ import annotations

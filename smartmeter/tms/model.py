@@ -9,7 +9,7 @@ from enum import StrEnum
 US_PER_S = 1_000_000
 #: Seconds over which arrivals are counted for the overview.
 RATE_SECONDS = 600
-#: Who orders what no person did.
+#: The name in the place of a person's, for what the TMS does by itself.
 SYSTEM = "system"
 #: Why a meter that was asked is silent: nothing came, or nothing that would do.
 NO_ANSWER = "does not answer"

@@ -42,9 +42,9 @@ _ATTEMPTS: dict[str, int] = {Kind.UPGRADE: UPGRADE_ATTEMPTS, Kind.KEY: KEY_ATTEM
 #: So long after its order an upgrade waits for a SmartMeter that is not there.
 UPGRADE_WAITS_S = 7 * DAY_S
 #: How long work that goes on after a restart waits for its node to come again: a bearer that
-#: failed rests for 15 minutes at most, and who sends quarter-hours is heard within them.
+#: failed rests for 15 minutes at most, and a node that sends quarter-hours is heard within them.
 COME_AGAIN_US = 1000 * US_PER_S
-#: Who stays silent is looked after again when more was due.
+#: Few: a SmartMeter that stays silent is looked after again when its next report is late.
 LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
 

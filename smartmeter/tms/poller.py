@@ -1,8 +1,8 @@
 """The shell of the polled source: sessions with plain meters, a bounded number at once.
 
-Who did not answer last time waits apart from the others: each of a thousand
-dead serial servers holds a session for as long as a connection may take.  A poll
-asks several times; what follows an answer waits behind no first question.
+Meters that did not answer last time wait apart from the others: each of a thousand
+dead serial servers holds a session for as long as a connection may take.  A poll asks
+several times; once it was answered, what it asks next does not wait behind other polls.
 """
 
 from __future__ import annotations

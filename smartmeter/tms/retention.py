@@ -69,7 +69,7 @@ def _told_s(store: Store, utc_s: int) -> int:
 
     Modules take the TMS's time over, and are heard under a wrong one; their meters do not.
     """
-    # Who was heard last by a clock that has been set back since tells nothing of now.
+    # A meter that was heard later than now was heard by a clock that has been set back since.
     lately = range(utc_s - RECENT_S, utc_s + 1)
     sql = "SELECT esn FROM meters WHERE heard_s BETWEEN ? AND ? ORDER BY heard_s DESC LIMIT ?"
     ends_s = []

@@ -46,7 +46,7 @@ class Standing:
         """A SmartMeter that was late has reported."""
         utc_s = self._utc_s()
         self._store.write(lambda c: end_silence(c, esn, utc_s), again=True)
-        # Who keeps to another template is brought to this one by the same report.
+        # One that keeps to another template is brought to this one by the same report.
         if self._provisioning.is_settled(esn) and not self._silence.powerless(esn):
             self._show(esn, State.PROVISIONED, "")
 
@@ -62,7 +62,7 @@ class Standing:
             self._show(esn, State.PROVISIONED, "")
 
     def reported(self, esn: str, is_due: bool) -> None:
-        """Who keeps to its schedules has mains, or another supply: its log tells, asked once."""
+        """One that keeps to its schedules may have mains again: its log, read once, tells."""
         if not self._silence.powerless(esn):
             return
         if has_power(self._store, esn):
@@ -77,7 +77,7 @@ class Standing:
             self.outage_told(esn)
 
     def _show(self, esn: str, state: State, cause: str) -> None:
-        """Store the state; who has refused the template is not shown as provisioned."""
+        """Store the state; one that has refused the template is not shown as provisioned."""
         utc_s = self._utc_s()
         if state is State.PROVISIONED and (refusal := self._provisioning.refusal(esn)):
             state, cause = State.FAILED, refusal

@@ -1,7 +1,7 @@
 """SmartMeters that stand by and are woken by a short message: then they open a socket themselves.
 
-Their numbers come from the shipment file.  Whoever wants one that has no
-connection rings, and asks again when it has come.
+Their numbers come from the shipment file.  A job for one without a connection rings, and asks
+again when the SmartMeter has come.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_RINGS = 2
 
 
 class Waking:
-    """Who is woken by which number, with a head-end's bell once there is one."""
+    """The numbers of those that can be woken, and the head-end's bell once there is one."""
 
     def __init__(self, store: Store, shell: Shell) -> None:
         self._store, self._shell = store, shell

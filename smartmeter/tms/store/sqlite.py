@@ -131,7 +131,7 @@ class Store:
         full, locked) it is kept in memory and tried each second, and nothing is done before it.
         """
         entry = _Entry(change, again)
-        # Who waits may go away, as a task that is cancelled does: the change is made all the same.
+        # A caller that is cancelled waits no longer: the change is made all the same.
         entry.future.set_running_or_notify_cancel()
         try:
             self._queue.put(entry, timeout=BUSY_TIMEOUT_S)
