@@ -253,7 +253,10 @@ class AtModem:
     def _put(self, command: _Command, now_us: int, first: bool = False) -> None:
         if not self.room:
             raise LocalProtocolError(f"{MAX_QUEUED} commands wait for the modem already")
-        (self._queue.appendleft if first else self._queue.append)(command)
+        if first:
+            self._queue.appendleft(command)
+        else:
+            self._queue.append(command)
         self._next(now_us)
 
     def _next(self, now_us: int) -> None:

@@ -178,6 +178,11 @@ class MessageLine:
                 self._done(event, now_us)
 
     def _done(self, event: CommandDone, now_us: int) -> None:
+        if self._take_result(event, now_us):
+            self._judge(event)
+
+    def _take_result(self, event: CommandDone, now_us: int) -> bool:
+        """Take what a command brought; False where it says nothing of how the modem does."""
         match event.token:
             case _Sending() as sending:
                 self._sent(sending, event)
@@ -185,17 +190,20 @@ class MessageLine:
                 if event.ok:
                     for _, pdu in _stored("+CMGR:", event.lines):
                         self._take(pdu, index, now_us)
-                return  # one that is not there is no failure of the modem
+                return False  # one that is not there is no failure of the modem
             case ("delete", str(index)):
                 self._taken.discard(index)
             case str(text) if text == _AS_PDUS:
                 self._gives_pdus = event.ok
-                if event.ok:
-                    return  # it says nothing of how sending does
+                return not event.ok  # where it takes that, sending may fail all the same
             case str(text) if text == _LIST and event.ok:
                 self._take_list(event.lines, now_us)
             case str(text) if text in (ESCAPE, _TELL):
-                return
+                return False
+        return True
+
+    def _judge(self, event: CommandDone) -> None:
+        """Tell whether the modem is ready, or has failed too often."""
         self._failures = 0 if event.ok else self._failures + 1
         if event.token == _LIST and event.ok:
             self._events.append(Ready())
