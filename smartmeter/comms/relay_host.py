@@ -69,29 +69,19 @@ class RelayHost:
         self.title = title
         self._way_up = Standing(f"upstream {upstream}", tell)
         self._tell = tell
-        kept, fails = (
-            ("list of registrations", "takes nothing")
-            if domain
-            else ("list of ways", "is not kept")
-        )
-        self._storing = Standing(kept, tell, fails, True)
+        self._storing = Standing("list of registrations", tell, "takes nothing", True)
+        if domain is None:
+            self._storing = Standing("list of ways", tell, "is not kept", True)
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
         # Ids need no memory: a fresh start by the clock is unlike any before.
         state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
         node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
-        self._file, self._known_ways = None, None
-        registrar = Registrar(domain, own=title) if domain is not None else None
-        self._registrar = registrar
+        self._registrar = Registrar(domain, own=title) if domain is not None else None
+        self._file: RegistrationFile | None = None
+        self._known_ways: KnownWays | None = None
         if data is not None:
-            make_folder(data)
-        if registrar is not None and data is not None:
-            self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
-            registrar.load(self._file.load())
-        elif data is not None:
-            self._known_ways = KnownWays(data / "ways.jsonl", utc_us - now_us, ROUTE_US)
-            if lost := self._known_ways.left_out:
-                tell(f"{data / 'ways.jsonl'}: {lost} damaged ways to nodes were left out")
+            self._take_up(data, utc_us - now_us)
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
@@ -103,24 +93,29 @@ class RelayHost:
             learned=self._learned,
             address_of=_address_of,
         )
-        self.relay = Relay(node, registrar, UPSTREAM if upstream else None, owner=owner)
+        self.relay = Relay(node, self._registrar, UPSTREAM if upstream else None, owner=owner)
         self._bearer: Bearer | None = None
         if upstream is not None:
-            self._bearer = make_bearer(
-                BearerSettings(
-                    UPSTREAM,
-                    upstream,
-                    tls=self._tls,
-                    node=str(title),
-                    segment_octets=segment_octets,
-                ),
-                # A listener tells of the same files by itself.
-                tell_nobody if listen_tls else tell,
+            way = BearerSettings(
+                UPSTREAM, upstream, tls=self._tls, node=str(title), segment_octets=segment_octets
             )
+            # A listener tells of the same files by itself.
+            self._bearer = make_bearer(way, tell_nobody if listen_tls else tell)
         self._connection: Connection | None = None
         #: Connections whose nodes nobody above knows any more.
         self._unknown_above: deque[TcpPath] = deque()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _take_up(self, data: Path, begun_utc_us: int) -> None:
+        """Take up what a folder keeps: a master's registrations, or another's ways to nodes."""
+        make_folder(data)
+        if self._registrar is not None:
+            self._file = RegistrationFile(data / "registrations.jsonl", begun_utc_us)
+            self._registrar.load(self._file.load())
+            return
+        self._known_ways = KnownWays(data / "ways.jsonl", begun_utc_us, ROUTE_US)
+        if lost := self._known_ways.left_out:
+            self._tell(f"{data / 'ways.jsonl'}: {lost} damaged ways to nodes were left out")
 
     async def start(self, host: str, port: int) -> None:
         """Listen on TCP and UDP, or with TLS on TCP alone; SettingsError when it cannot be."""
