@@ -44,20 +44,11 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
         return
     password = factory.optical_password or None
     logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
-    images: dict[int, bytes] = {}
-    locked: list[int] = []
     try:
         with MeterPort(open_port(seat.port, seat.rts, seat.dtr), logon, ClientOptions()) as meter:
             opened = meter.opened
-            images[0] = meter.read(0)
+            images, locked = _read_needed(meter)
             used = Snapshot(images).context.fmt.std_tbls_used
-            for number in (*NEEDED[1:], *ZONE, HISTORY_CONTROL, HISTORY_DATA):
-                if number not in used:
-                    continue
-                try:
-                    images[number] = meter.read(number)
-                except ServiceRefused:
-                    locked.append(number)
     except (ProtocolError, ValueError, TableError) as error:
         fault, _, remedy = without_port(seat.port, str(error)).partition("; ")
         remedy = remedy or "run: smartmeter doctor, with this port"
@@ -81,6 +72,19 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
         yield wrong(seat.port, "it keeps no clock (ST-52): the module cannot begin")
     yield from _intervals(seat.port, Snapshot(images))
     yield _history(seat.port, Snapshot(images), used, locked)
+
+
+def _read_needed(meter: MeterPort) -> tuple[dict[int, bytes], list[int]]:
+    """Read what the gateway will read; give the images, and the tables that are refused."""
+    images, locked = {0: meter.read(0)}, []
+    used = Snapshot(images).context.fmt.std_tbls_used
+    for number in (*NEEDED[1:], *ZONE, HISTORY_CONTROL, HISTORY_DATA):
+        if number in used:
+            try:
+                images[number] = meter.read(number)
+            except ServiceRefused:
+                locked.append(number)
+    return images, locked
 
 
 def _listed(tables: Iterable[int]) -> str:

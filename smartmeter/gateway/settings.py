@@ -169,19 +169,9 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     value = parse_toml(read_text(path, MAX_OCTETS), place)
     file = SettingsFile(value, place, environment)
     bearers, addresses = _tms(file)
-    several = file.several("meters")
-    if several and ("module" in value or "meter" in value):
-        raise SettingsError(place, "[module] and [[meters]]", "use one of the two forms")
-    pairs = [(one, one) for one in several] or [(file.section("module"), file.section("meter"))]
-    if len(pairs) > MAX_METERS:
-        raise SettingsError(place, f"{len(pairs)} meters", f"give at most {MAX_METERS}")
     gateway = file.optional("gateway") or Section({}, "gateway", place, environment)
     data = gateway.path("data") if "data" in gateway else None
-    seats = tuple(_seat(module, meter, addresses, data) for module, meter in pairs)
-    for name in ("esn", "state", "port"):
-        seen = [one.factory.esn if name == "esn" else getattr(one, name) for one in seats]
-        if len(set(seen)) < len(seen):
-            raise SettingsError(place, f"two meters have the same {name}", "give each its own")
+    seats = _seats(file, value, addresses, data)
     data = data or seats[0].state.parent
     upgrade = _upgrade(file, data)
     if upgrade is not None:
@@ -205,6 +195,30 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     if len({path.absolute() for path in files}) < len(files):
         raise SettingsError(place, "two settings name the same file", "give each its own")
     return settings
+
+
+def _seats(
+    file: SettingsFile,
+    value: Mapping[str, object],
+    addresses: tuple[TmsAddress, ...],
+    data: Path | None,
+) -> tuple[SeatSettings, ...]:
+    """Read the meters, each with its module: of two no ESN, state file or port is the same."""
+    several = file.several("meters")
+    if several and ("module" in value or "meter" in value):
+        raise SettingsError(file.place, "[module] and [[meters]]", "use one of the two forms")
+    pairs = [(one, one) for one in several] or [(file.section("module"), file.section("meter"))]
+    if len(pairs) > MAX_METERS:
+        raise SettingsError(file.place, f"{len(pairs)} meters", f"give at most {MAX_METERS}")
+    seats = tuple(_seat(module, meter, addresses, data) for module, meter in pairs)
+    for name, of_each in (
+        ("esn", [one.factory.esn for one in seats]),
+        ("state", [one.state for one in seats]),
+        ("port", [one.port for one in seats]),
+    ):
+        if len(set(of_each)) < len(seats):
+            raise SettingsError(file.place, f"two meters have the same {name}", "give each its own")
+    return seats
 
 
 def read_socket(path: Path) -> Path:

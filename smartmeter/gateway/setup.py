@@ -133,16 +133,7 @@ def write_files(
     Gives the files, the settings first; SmartMeterError when there is no meter, SettingsError when
     there is no name for its module.
     """
-    if not meters:
-        raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
-    if esn and len(meters) > 1:
-        raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
-    names = [esn or module_name(one.serial) for one in meters]
-    if len(set(names)) < len(names):
-        fault = "two meters have the same serial number, or it is one meter"
-        raise SettingsError("--port", fault, "name one --port, and give --esn")
-    for name, one in zip(names, meters, strict=True):
-        _check_name(f"{one.port}: module", name, "give --esn")
+    names = _module_names(meters, esn)
     settings, shipment = folder / SETTINGS, folder / "shipment.csv"
     keys = [folder / f"{name}.key" for name in names]
     made = [_key(path) for path in keys]
@@ -170,6 +161,21 @@ def write_files(
     except RuntimeError as error:  # what Python before 3.13 says of links that lead to themselves
         raise SettingsError("--out or --data", str(error), "name another folder") from error
     return [settings, shipment, *keys]
+
+
+def _module_names(meters: Sequence[Found], esn: str) -> list[str]:
+    """Give the ESN of each meter's module: ``esn``, or one of its serial number."""
+    if not meters:
+        raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
+    if esn and len(meters) > 1:
+        raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
+    names = [esn or module_name(one.serial) for one in meters]
+    if len(set(names)) < len(names):
+        fault = "two meters have the same serial number, or it is one meter"
+        raise SettingsError("--port", fault, "name one --port, and give --esn")
+    for name, one in zip(names, meters, strict=True):
+        _check_name(f"{one.port}: module", name, "give --esn")
+    return names
 
 
 def _key(path: Path) -> str:
