@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any
 
 from protocols.crc import crc16
-from protocols.datalink.packet import ACK, MAX_PACKET_OCTETS, NAK, STP
+from protocols.datalink.packet import MAX_PACKET_OCTETS, STP
 from protocols.datalink.parser import Parser, Received
 from protocols.datalink.timing import DEFAULT_TIMING
 from protocols.errors import RemoteProtocolError
@@ -204,7 +204,7 @@ class Breakable:
     @staticmethod
     def _piece(data: bytes) -> int:
         """Give the size of the first thing that the meter says: an ACK, a NAK or a packet."""
-        if data[0] in (ACK, NAK) or data[0] != STP or len(data) < 6:
+        if data[0] != STP or len(data) < 6:
             return 1
         return int.from_bytes(data[4:6], "big") + 8
 
@@ -214,12 +214,11 @@ class Breakable:
             self._held.append((due_us, piece))
             return
         fault = self._take(FaultKind.DROP, FaultKind.DELAY, FaultKind.CORRUPT, FaultKind.REPEAT)
-        kind = fault.kind if fault is not None else None
         if fault is None:
             self._held.append((due_us, piece))
-        elif kind is FaultKind.DELAY:
+        elif fault.kind is FaultKind.DELAY:
             self._held.append((due_us + fault.ms * 1000, piece))
-        elif kind is FaultKind.CORRUPT:
+        elif fault.kind is FaultKind.CORRUPT:
             self._held.append((due_us, piece[:-1] + bytes((piece[-1] ^ 1,))))
-        elif kind is FaultKind.REPEAT:
+        elif fault.kind is FaultKind.REPEAT:
             self._held.extend([(due_us, piece)] * fault.times)

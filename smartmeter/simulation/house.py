@@ -47,28 +47,29 @@ class House:
 
     def strike(self, fault: Fault, begins: bool, chance: Random, now_us: int) -> None:
         """Let a fault of this meter begin or end; the device is to be told the time after it."""
-        kind, device = fault.kind, self.device
-        if kind in (Kind.MAINS, Kind.FLICKER):
-            device.mains(not begins, now_us)
-        elif kind is Kind.PROBE:
-            device.probe(not begins, now_us)
-        elif kind in _WRAPPERS:
-            self._wrap(kind, _WRAPPERS[kind](fault.amount, chance) if begins else None, now_us)
-        elif kind is Kind.TAMPER and device.meter.mains_on:
-            try_wrong_password(device.meter, now_us)
-        elif kind is Kind.WATCHDOG and not device.module.dead:
-            device.watchdog(now_us)
-        elif kind is Kind.CLOCK_SET and device.meter.mains_on:
-            # Odd minutes forward, even ones back; at its end the clock is put right.
-            step_us = (fault.amount if fault.amount % 2 else -fault.amount) * 60 * US_PER_S
-            clock_us = device.meter.clock.utc_us(now_us)
-            device.meter.set_clock(clock_us + (step_us if begins else -step_us), now_us)
-        elif kind is Kind.CLOCK and not device.module.dead:
-            # The module's own clock is wrong; its check against the meter mends it.
-            calendar, step_us = device.module.parts.calendar, fault.amount * US_PER_S
-            utc_us = calendar.utc_us(now_us)
-            if utc_us is not None and begins:
-                calendar.set(utc_us + (step_us if fault.amount % 2 else -step_us), now_us)
+        device = self.device
+        match fault.kind:
+            case Kind.MAINS | Kind.FLICKER:
+                device.mains(not begins, now_us)
+            case Kind.PROBE:
+                device.probe(not begins, now_us)
+            case Kind.TAMPER if device.meter.mains_on:
+                try_wrong_password(device.meter, now_us)
+            case Kind.WATCHDOG if not device.module.dead:
+                device.watchdog(now_us)
+            case Kind.CLOCK_SET if device.meter.mains_on:
+                # By minutes; at its end the clock is put right.
+                step_us = _step(fault, begins) * 60 * US_PER_S
+                device.meter.set_clock(device.meter.clock.utc_us(now_us) + step_us, now_us)
+            case Kind.CLOCK if begins and not device.module.dead:
+                # The module's own clock is wrong; its check against the meter mends it.
+                calendar = device.module.parts.calendar
+                utc_us = calendar.utc_us(now_us)
+                if utc_us is not None:
+                    calendar.set(utc_us + _step(fault, begins) * US_PER_S, now_us)
+            case kind if kind in _WRAPPERS:
+                wrapper = _WRAPPERS[kind](fault.amount, chance) if begins else None
+                self._wrap(kind, wrapper, now_us)
 
     def _wrap(self, kind: Kind, obstacle: Wrapper | None, now_us: int) -> None:
         """Put an obstacle on the link, in the place of the one of its kind; None: none any more."""
@@ -78,3 +79,9 @@ class House:
         if obstacle is not None:
             self.faults[kind] = obstacle
             self.link.wrap(obstacle)
+
+
+def _step(fault: Fault, begins: bool) -> int:
+    """Give by how much a clock is set: odd amounts forward, even ones back; at the end undone."""
+    step = fault.amount if fault.amount % 2 else -fault.amount
+    return step if begins else -step
