@@ -115,25 +115,29 @@ class PolledRing:
         return bool(self._gaps[-1][0] > following)
 
     def _ring(self, tables: Snapshot, gaps: Gaps) -> Exchange[bytes]:
-        """Give the image of the data: the blocks with gaps were read, or all where there are none.
+        """Give the image of the data: with the blocks that have gaps, or all of it."""
+        image = yield from self._blocks(tables, gaps)
+        return (yield from self._whole()) if image is None else image
 
-        All of it is read, too, where the pointers are not plain: another order, a newest block
-        without a time, or one that the ends of its neighbours show to be the oldest; and where a
-        block is longer than a read of a part can be.
+    def _blocks(self, tables: Snapshot, gaps: Gaps) -> Exchange[bytes | None]:
+        """Give the image of the data in which the blocks with gaps were read; None: read all.
+
+        All of it is to be read where there are no gaps, or many; where the pointers are not plain:
+        another order, a newest block without a time, or one that the ends of its neighbours show
+        to be the oldest; and where a block is longer than a read of a part can be.
         """
         layout = tables.layout(self._table)
         shape, status = shape_of(layout, self.set_nbr), self._status_of(tables)
+        if shape is None or layout.size is None or shape.block_octets > MAX_COUNT:
+            return None
         element, newest = status.LAST_BLOCK_ELEMENT, status.LAST_BLOCK_SEQ_NBR
-        plain = bool(gaps) and not status.LP_SET_STATUS_FLAGS.ORDER
-        if shape is None or layout.size is None or not plain or element >= shape.blocks:
-            return (yield from self._whole())
-        if shape.block_octets > MAX_COUNT:
-            return (yield from self._whole())
+        if not gaps or status.LP_SET_STATUS_FLAGS.ORDER or element >= shape.blocks:
+            return None
         held = min(status.NBR_VALID_BLOCKS, shape.blocks)
         blocks = range(newest - held + 1, newest + 1)
         wanted = [one for one in blocks if one == newest or _is_missing(one, shape, gaps)]
         if 2 * len(wanted) > shape.blocks:
-            return (yield from self._whole())
+            return None
         image = bytearray(layout.size)
         begin = layout.field(f"LP_DATA_SET{self.set_nbr}.0")[0]
         for block in wanted:
@@ -141,12 +145,12 @@ class PolledRing:
             [octets] = yield from self._parts([at], shape.block_octets)
             image[at : at + shape.block_octets] = octets
             if block == newest and shape.end_value(octets[: shape.end_octets]) is None:
-                return (yield from self._whole())
+                return None
         if held == shape.blocks and shape.end_octets:
             near = (element, element - 1, element + 1)
             places = [begin + one % shape.blocks * shape.block_octets for one in near]
             if is_oldest(shape, *(yield from self._parts(places, shape.end_octets))):
-                return (yield from self._whole())
+                return None
         return bytes(image)
 
     def _parts(self, places: Sequence[int], count: int) -> Exchange[list[bytes]]:
