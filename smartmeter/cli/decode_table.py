@@ -62,13 +62,13 @@ def table(
         raise click.UsageError("standard input is the table (--file -) or the image, not both")
     overrides = read_overrides(override)
     tables = read_image(image, overrides) if image else Snapshot({}, overrides=overrides)
-    if all_tables and layout_only:
-        raise click.UsageError("--layout is of one table, --all of the whole meter")
-    if all_tables and not image:
-        raise click.UsageError("--all needs --image FILE")
-    if all_tables and (number or file_name):
-        raise click.UsageError("--all prints every table of the image; leave the number out")
     if all_tables:
+        if layout_only:
+            raise click.UsageError("--layout is of one table, --all of the whole meter")
+        if not image:
+            raise click.UsageError("--all needs --image FILE")
+        if number or file_name:
+            raise click.UsageError("--all prints every table of the image; leave the number out")
         return _whole_meter(tables, as_json)
     if number is None:
         raise click.UsageError("give the table's number, or --all with --image FILE")

@@ -218,7 +218,8 @@ class JobRunner:
             left = line.transaction
             self._end(line, CANCELLED, cause, None, now_us)
             return left
-        (line.aside if job in line.aside else line.waiting).remove(job)
+        waits_in = line.aside if job in line.aside else line.waiting
+        waits_in.remove(job)
         job.state, job.cause = CANCELLED, cause
         self._events.append(JobChanged(job))
         self._next(line, now_us)

@@ -59,12 +59,13 @@ class Archive:
         newest = newest_schema()
         if schema == newest:
             return
-        remedy = "use the newer program"
-        if schema < newest:
-            remedy = "start tms run on it once (on a copy, if it is to stay)"
         fault = f"has schema {schema}, this program {newest}"
         if not schema:
             fault, remedy = "is no database of a TMS", "name a TMS's folder, or a copy"
+        elif schema < newest:
+            remedy = "start tms run on it once (on a copy, if it is to stay)"
+        else:
+            remedy = "use the newer program"
         raise SettingsError(str(self._path), fault, remedy)
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
