@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.base.errors import StorageError, told_as
+from smartmeter.base.clock import US_PER_S, utc_moment, wall_utc_us
+from smartmeter.base.errors import SettingsError, StorageError, told_as
 from smartmeter.cli.file_name import folder_option
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.state_folder import claim
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
 
 MAX_METERS, MAX_SPEED, MAX_RELAYS = 2000, 3600, 8
+#: What the two digits of a year that a meter shows stand for.
+YEARS = range(1990, 2090)
 
 
 @click.command()
@@ -70,6 +73,7 @@ def command(
         raise click.UsageError("--duration nan is no number of seconds")
     if headless and duration is None:
         raise click.UsageError("--headless needs --duration SECONDS")
+    _refuse_clock(speed * (duration or 0.0))
     if not headless:
         need(*PAGE)
     folder = Path(data) if data else _fresh_folder()
@@ -89,6 +93,15 @@ def command(
         click.echo(sentence(count))
     if count.intervals_stored != count.intervals_expected or count.duplicates or count.altered:
         raise click.ClickException("the TMS does not hold what the meters measured")
+
+
+def _refuse_clock(run_s: float) -> None:
+    """Refuse a computer whose clock shows, or will, what the meters tell as another century."""
+    now_s = wall_utc_us() // US_PER_S
+    for second in (now_s, now_s + int(run_s)):
+        if (year := utc_moment(second).year) not in YEARS:
+            fault = f"comes to {year}, and meters tell {YEARS[0]} to {YEARS[-1]}"
+            raise SettingsError("this computer's clock", fault, "set it")
 
 
 def _fresh_folder() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli.demo import command
 from tests.smartmeter.cli.served import smartmeter
 
@@ -48,6 +49,22 @@ def test_a_demo_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
         done = smartmeter("demo", "--port", port, TMPDIR=str(tmp_path))
     assert done.returncode == 2 and "choose another port" in done.stderr
     assert not list(tmp_path.glob("smartmeter-demo-*"))
+
+
+@pytest.mark.parametrize(
+    ("utc_s", "told"),
+    [(0, "1970"), (631_151_999, "1989"), (3_786_911_000, "2090"), (4_733_510_400, "2120")],
+    ids=["no battery", "just before", "on its way", "far"],
+)
+def test_a_computer_whose_clock_no_meter_can_show_is_told_so_before_anything_is_made(
+    utc_s: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.cli.demo.wall_utc_us", lambda: utc_s * 1_000_000)
+    arguments = ("--headless", "--duration", "2", "--data", str(tmp_path / "new"))
+    done = CliRunner().invoke(command, arguments)
+    assert isinstance(done.exception, SettingsError)
+    assert f"clock: comes to {told}, and meters tell 1990 to 2089; set it" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_nothing_temporary_can_be_made_the_demo_asks_for_a_folder(
