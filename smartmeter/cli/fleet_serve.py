@@ -26,6 +26,7 @@ from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.event_loop import allow_sockets, ended
+from smartmeter.comms.sockets import check_listening
 from smartmeter.comms.tls import server_tls
 from smartmeter.ssi.states import ErrorCode
 
@@ -143,10 +144,9 @@ def serve(
 
     # What is wrong of these is said before a key file is made.
     new_calendar()
-    if listen is not None:
-        listening_place("--listen", listen, LISTEN_EXAMPLE)
-    if control is not None:
-        control_place(control)
+    own = listening_place("--listen", listen, LISTEN_EXAMPLE) if listen is not None else None
+    breaking = control_place(control) if control is not None else None
+    check_listening(("--listen", own), ("--control", breaking))
     context = server_tls(files) if files.certificate is not None else None
     shipped = _keys(Path(keys), count, settings)
     memories = _memories(Path(state)) if state is not None else None

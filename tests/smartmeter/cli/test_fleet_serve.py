@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,19 @@ def test_what_is_written_wrong_is_said_before_a_key_file_is_made(
     where = ["--connect", "127.0.0.1:9", "--keys", str(tmp_path / "keys.csv"), option, "nowhere"]
     done = CliRunner().invoke(group, ["fleet", "serve", *where])
     assert isinstance(done.exception, SettingsError) and option in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--control", "--listen"])
+def test_a_port_that_another_has_is_said_before_a_key_file_is_made(
+    option: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        where = ["--connect", "127.0.0.1:9", "--keys", str(tmp_path / "keys.csv"), option, taken]
+        done = CliRunner().invoke(group, ["fleet", "serve", *where])
+    assert isinstance(done.exception, SettingsError)
+    assert f"{option} {taken}: cannot listen: Address already in use" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
 
 
