@@ -16,13 +16,14 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, utc_moment, wall_utc_us
 from smartmeter.base.errors import SmartMeterError
+from smartmeter.base.finding import Finding, wrong
 from smartmeter.cli.fast_calendar import clock_option
 from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.given import not_empty
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.packages import PAGE, need
 from smartmeter.cli.probe_power import power_options
-from smartmeter.cli.state_folder import claim, claim_file
+from smartmeter.cli.state_folder import CLAIMED, claim, claim_file, is_claimed
 
 if TYPE_CHECKING:
     from smartmeter.gateway.settings import GatewaySettings
@@ -162,7 +163,8 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
     from smartmeter.gateway.checks import check_settings
     from smartmeter.gateway.settings import read_settings
 
-    findings = check_settings(read_settings(Path(name), os.environ), ask_meters=not no_meter)
+    settings = read_settings(Path(name), os.environ)
+    findings = [*check_settings(settings, ask_meters=not no_meter), *_claimed(settings)]
     if as_json:
         click.echo(json.dumps([one.value() for one in findings], indent=1))
     else:
@@ -170,6 +172,18 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
             click.echo(str(one))
     if any(one.wrong for one in findings):
         raise click.exceptions.Exit(1)
+
+
+def _claimed(settings: GatewaySettings) -> Iterator[Finding]:
+    """Tell of what a gateway works on alone and another process has, as one with other settings."""
+    from smartmeter.gateway.status_socket import answers
+
+    if answers(settings.socket):
+        return  # it is the one of these settings
+    own_tms = [settings.local_tms] if settings.runs_tms(False) else []
+    for path in (settings.data, *own_tms, *(seat.state for seat in settings.seats)):
+        if is_claimed(path):
+            yield wrong(str(path), CLAIMED, "stop it, or give another name")
 
 
 @command.command()

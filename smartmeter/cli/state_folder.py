@@ -8,6 +8,7 @@ from pathlib import Path
 from smartmeter.base.errors import StorageError, told_as
 from smartmeter.base.file import make_folder
 
+CLAIMED = "another process keeps its state there"
 #: What holds the claims of this process, by device and inode: the system takes them back when it
 #: ends, by kill -9 too.
 _CLAIMS: dict[tuple[int, int], int] = {}
@@ -28,10 +29,33 @@ def claim_file(path: Path) -> None:
     nothing can be written, nothing is claimed.
     """
     try:
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(_beside(path), os.O_RDONLY | os.O_CREAT, 0o600)
     except OSError:
         return
     _keep(descriptor, path, "name")
+
+
+def is_claimed(path: Path) -> bool:
+    """Tell whether another process has a folder, or a file, for its own; nothing is made."""
+    try:
+        import fcntl
+
+        descriptor = os.open(path if path.is_dir() else _beside(path), os.O_RDONLY)
+    except (ImportError, OSError):
+        return False  # nobody could have claimed it, or it cannot be told
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _keep(descriptor: int, path: Path, kind: str) -> None:
@@ -46,9 +70,7 @@ def _keep(descriptor: int, path: Path, kind: str) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise StorageError(
-            str(path), "another process keeps its state there", f"stop it, or give another {kind}"
-        ) from error
+        raise StorageError(str(path), CLAIMED, f"stop it, or give another {kind}") from error
     except (ImportError, OSError):
         os.close(descriptor)  # a system or a file system without locks: nobody is warned there
         return

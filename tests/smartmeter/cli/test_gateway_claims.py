@@ -38,6 +38,24 @@ def test_a_second_gateway_at_the_same_files_is_refused(tmp_path: Path) -> None:
             assert f"{tmp_path}/{data if name == 'b' else state}: another process" in second.stderr
 
 
+def test_check_tells_what_another_process_has_and_makes_nothing(tmp_path: Path) -> None:
+    def told(name: str, data: str, state: str) -> str:
+        file = settings(tmp_path, name, data, state)
+        checked = smartmeter(
+            "gateway", "check", "--no-meter", "--settings", str(file), SMARTMETER_MODULE_KEY=KEY
+        )
+        return checked.stdout
+
+    with running(*RUN, str(settings(tmp_path, "a", "data", "state")), SMARTMETER_MODULE_KEY=KEY):
+        for name, data, state in (("b", "data", "other"), ("c", "more", "state")):
+            held = tmp_path / (data if name == "b" else state)
+            assert told(name, data, state).count("another process") == 1
+            assert f"WRONG {held}: another process keeps its state there" in told(name, data, state)
+        assert "another process" not in told("a", "data", "state"), "it is the one of these"
+    assert "another process" not in told("b", "data", "state")
+    assert not (tmp_path / "more").exists() and not (tmp_path / "other.lock").exists()
+
+
 def test_a_second_gateway_with_the_same_settings_opens_nothing_of_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
