@@ -97,9 +97,10 @@ class Slots:
                     compiled.unlink()
 
     def clear(self) -> None:
-        """Forget both slots."""
+        """Forget both slots; nothing of them is on the medium any more."""
         for slot in (0, 1):
             shutil.rmtree(self.folder(slot), ignore_errors=True)
+        os.sync()
 
 
 def choose(nvram: Nvram, slots: Slots) -> Boot:
@@ -147,11 +148,15 @@ def give_up(nvram: Nvram) -> None:
 
 
 def _installed(nvram: Nvram, slots: Slots, result: int) -> Boot:
-    """Go back to the installed program, with nothing left of any image."""
+    """Go back to the installed program, with nothing left of any image.
+
+    The folders go before the page: under the installed program's number, one that is left would
+    run in its place.
+    """
+    slots.clear()
     boot = Boot(result=result)
     images = {**loader.erased(nvram, 0), **loader.erased(nvram, 1)}
     nvram.commit({**boot.page(), **images, UPGRADE_PAGE: None})
-    slots.clear()
     return boot
 
 

@@ -205,6 +205,45 @@ def test_an_installed_program_that_is_newer_than_the_slot_runs(slots: Slots) -> 
     assert choose(nvram, slots) == Boot() and not slots.folder(1).exists()
 
 
+class PowerCut(BaseException):
+    """The moment at which the board goes dark."""
+
+
+def test_a_power_cut_while_the_images_are_forgotten_leaves_none_that_would_run(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone_dark(*_: object, **__: object) -> None:
+        raise PowerCut
+
+    nvram = MemoryNvram()
+    for version in (NEW, NEWER):
+        receive(nvram, slots, wheel_image(wheel(version), PRIVATE))
+        machine(nvram, choose(nvram, slots)).reached()
+    assert choose(nvram, slots) == Boot(0, NEWER) and slots.folder(0).exists()
+    nvram.commit(Boot(0, "0.0.9").page())  # and the installed program is newer
+    with monkeypatch.context() as patch:
+        patch.setattr("smartmeter.gateway.slots.shutil.rmtree", gone_dark)
+        with pytest.raises(PowerCut):
+            choose(nvram, slots)
+    assert choose(nvram, slots) == Boot()
+    assert not slots.folder(0).exists() and not slots.folder(1).exists()
+
+
+def test_images_are_gone_from_the_medium_before_the_memory_says_so(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvram = MemoryNvram()
+    receive(nvram, slots, wheel_image(wheel(), PRIVATE))
+    machine(nvram, choose(nvram, slots)).reached()
+    nvram.commit(Boot(1, "0.0.9").page())
+    found: list[tuple[bool, str]] = []
+    monkeypatch.setattr(
+        "os.sync", lambda: found.append((slots.folder(1).exists(), read_boot(nvram).version))
+    )
+    choose(nvram, slots)
+    assert found == [(False, "0.0.9")]
+
+
 def test_a_page_of_a_later_version_is_read(slots: Slots) -> None:
     nvram = MemoryNvram()
     page = Boot(0, VERSION).page()["boot"]
