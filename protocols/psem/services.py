@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from protocols.psem.codes import ResponseCode
 
@@ -99,6 +100,10 @@ class Security(Request):
     """51H: a password of 20 octets; never shown."""
 
     password: bytes = field(repr=False)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show Hypothesis and notebooks what ``repr`` shows: of their own some print all fields."""
+        printer.text(repr(self))
 
 
 @dataclass(frozen=True)

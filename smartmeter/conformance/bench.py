@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from protocols.crc import crc16
@@ -72,7 +72,7 @@ class NoJournal:
         """Forget nothing."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Bench:
     """A device under test.  ``reader`` and ``master`` are passwords, where they are known.
 
@@ -85,9 +85,9 @@ class Bench:
     tester: Tester
     rng: Random
     profile: Profile = field(default_factory=Profile)
-    reader: bytes | None = field(default=None, repr=False)
-    master: bytes | None = field(default=None, repr=False)
-    call_key: tuple[int, bytes] | None = field(default=None, repr=False)
+    reader: bytes | None = None
+    master: bytes | None = None
+    call_key: tuple[int, bytes] | None = None
     permits: frozenset[Permit] = frozenset()
     journal: Journal = field(default_factory=NoJournal)
     now_utc_s: Callable[[], int] | None = None
@@ -98,6 +98,10 @@ class Bench:
     tables: dict[int, bytes] = field(default_factory=dict)
     refused: dict[int, ResponseCode] = field(default_factory=dict)
     _listed: tuple[int, ...] | None = None
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show Hypothesis what ``repr`` shows: of its own it prints all fields, passwords too."""
+        printer.text(repr(self))
 
     @classmethod
     def on(cls, line: Line, seed: int = 1, rules: LineRules = OPTICAL, identity: int = 0) -> Bench:

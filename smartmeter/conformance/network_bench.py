@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, Envelope, Lock, build_apdu
@@ -63,7 +63,7 @@ class ApduLine(Protocol):
         """End it."""
 
 
-@dataclass
+@dataclass(repr=False)
 class NetworkBench:
     """A node under test, by its title; ``keys`` and ``password`` as far as they are known."""
 
@@ -72,14 +72,18 @@ class NetworkBench:
     now_us: Callable[[], int]
     utc_s: Callable[[], int]
     next_id: int
-    keys: Mapping[int, EaxPrime] = field(default_factory=dict, repr=False)
-    password: bytes | None = field(default=None, repr=False)
+    keys: Mapping[int, EaxPrime] = field(default_factory=dict)
+    password: bytes | None = None
     user_id: int = 0
     transcript: Transcript = field(default_factory=Transcript)
     _key_fits: bool = field(default=False, init=False)
     _silent_in_clear: bool = field(default=False, init=False)
     #: Ids of this check's requests that are answered.
     _answered: set[int] = field(default_factory=set, init=False)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show Hypothesis what ``repr`` shows: of its own it prints all fields, passwords too."""
+        printer.text(repr(self))
 
     @property
     def key_id(self) -> int:

@@ -62,13 +62,14 @@ def _open(name: str) -> Port:
 
 @contextmanager
 def _or_one_line(name: str) -> Iterator[None]:
-    """Fail a test whose meter cannot be reached with the reason alone: its trace is not theirs."""
+    """Fail a test whose meter cannot be had with the reason alone: its trace is not theirs."""
     from protocols.errors import ProtocolError
     from smartmeter.base.errors import SettingsError
+    from smartmeter.conformance.verdicts import Deviation, Unreachable
 
     try:
         yield
-    except (ProtocolError, SettingsError) as error:
+    except (ProtocolError, SettingsError, Deviation, Unreachable) as error:
         pytest.fail(f"--meter {name}: {error}", pytrace=False)
 
 
@@ -88,10 +89,11 @@ def meter(request: pytest.FixtureRequest) -> Iterator[MeterPort]:
 @pytest.fixture(scope="session")
 def snapshot(request: pytest.FixtureRequest) -> Snapshot:
     """Give all tables of the meter that may be read."""
-    line = _line(_port_name(request))
+    name = _port_name(request)
+    line = _line(name)
     try:
-        bench = _bench(line, 1)
-        return bench.snapshot()
+        with _or_one_line(name):
+            return _bench(line, 1).snapshot()
     finally:
         line.close()
 

@@ -19,7 +19,7 @@ def test_the_bench_speaks_octet_by_octet(bench):
 
 
 def run_theirs(
-    folder: Path, *arguments: str, tests: str = THEIRS
+    folder: Path, *arguments: str, tests: str = THEIRS, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     (folder / "test_theirs.py").write_text(tests)
     environment = {name: value for name, value in os.environ.items() if name != "REQUIRE_ALL"}
@@ -29,7 +29,7 @@ def run_theirs(
         capture_output=True,
         text=True,
         timeout=300,
-        env=environment,
+        env=environment | variables,
     )
 
 
@@ -49,6 +49,35 @@ def test_a_meter_that_is_not_there_is_one_line_for_each_test(tmp_path: Path) -> 
         assert done.returncode == 1 and "3 errors" in done.stdout
         assert done.stdout.count(f"--meter {name}: ") >= 3 and words in done.stdout
         assert "Traceback" not in done.stdout and "os.open" not in done.stdout
+
+
+LEAVES = """
+import pytest
+from hypothesis import HealthCheck, given, settings
+from smartmeter.conformance import strategies
+from smartmeter.conformance.verdicts import Unreachable
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=200, database=None)
+@given(request=strategies.requests((0,), password=b"not to be shown"))
+def test_no_password_is_asked_for(bench, request):
+    assert type(request).__name__ != "Security"
+
+@pytest.fixture
+def wrong():
+    from smartmeter.conformance.plugin import _or_one_line
+    with _or_one_line("here"):
+        raise Unreachable("it says nothing")
+
+def test_a_wrong_device(wrong): ...
+"""
+
+
+def test_what_fails_shows_no_password_and_a_device_that_is_gone_no_trace(tmp_path: Path) -> None:
+    done = run_theirs(tmp_path, "--meter", "sim:", tests=LEAVES, SMARTMETER_PASSWORD="reader-7")
+    assert "1 failed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "request=Security()" in done.stdout and "bench=<" in done.stdout
+    assert "reader-7" not in done.stdout and "not to be shown  " not in done.stdout
+    assert "--meter here: it says nothing" in done.stdout and "raise Unreachable" not in done.stdout
 
 
 def test_the_properties_that_the_page_shows_hold(tmp_path: Path) -> None:
