@@ -108,6 +108,15 @@ def test_a_request_that_is_repeated_is_looked_for_to_the_last_relay(is_there: bo
         assert isinstance(event, TransactionFailed) and net.first.counts["answered uat"] == 1
 
 
+def relay_that_came(net: Anew, path: str) -> Relay:
+    """Give one more relay below the master, which has asked who is above it."""
+    relay = Relay(net._node(ApTitle.parse(".95")), upstream="master")
+    relay.ask_above(net.now_us)
+    for _, octets in relay.outgoing():
+        net.master.receive(path, octets, net.now_us)
+    return relay
+
+
 def test_a_relay_whose_connection_has_ended_meanwhile_is_not_waited_for() -> None:
     net = Anew()
     net.starts_anew("master")
@@ -184,10 +193,7 @@ def test_a_silent_relay_keeps_no_other_from_being_asked() -> None:
     """One of the others knows no such node either: the search goes on, to the last."""
     net = Anew()
     net.starts_anew("master")
-    stranger = Relay(net._node(ApTitle.parse(".95")), upstream="master")
-    stranger.ask_above(NOW_US)
-    for _, octets in stranger.outgoing():
-        net.master.receive("silent", octets, net.now_us)  # it asks, and is never heard again
+    relay_that_came(net, "silent")  # and is never heard again
     net.host.request([READ_1], METER, "master", net.now_us)
     net.settle()
     net.later(10)
@@ -205,10 +211,7 @@ def test_all_relays_are_asked_once_in_whichever_order_they_answer_beside_one_tha
     net.starts_anew("master")
     if not is_there:
         net.starts_anew("first")
-    third = Relay(net._node(ApTitle.parse(".95")), upstream="master")
-    third.ask_above(net.now_us)
-    for _, octets in third.outgoing():
-        net.master.receive("third", octets, net.now_us)
+    third = relay_that_came(net, "third")
     net.settle()
     net.links = {ends: way for ends, way in net.links.items() if "master" not in ends}
     asked, told = list[str](), list[bytes]()
