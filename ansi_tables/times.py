@@ -56,7 +56,7 @@ def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> Table
 def time_value(
     kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int = 1
 ) -> datetime | time | None:
-    """Give the value of a time's octets; None when it is not set or is none of the calendar.
+    """Give the value of a time's octets; None when it is not set or not in the calendar.
 
     ``unit_s`` is what one count of TIME stands for under TM_FORMAT 3, where
     sources disagree: seconds (1) or minutes (60) since midnight.

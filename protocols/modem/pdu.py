@@ -53,7 +53,7 @@ def is_number(text: str) -> bool:
 def submit(number: str, octets: bytes, reference: int) -> list[tuple[int, str]]:
     """Give the PDUs of a message with the length that AT+CMGS wants.
 
-    LocalProtocolError for a number that is none, or too many octets.
+    LocalProtocolError for what is no telephone number, or for too many octets.
     """
     if not octets or len(octets) > MAX_OCTETS:
         raise LocalProtocolError(f"{len(octets)} octets, a message carries 1 to {MAX_OCTETS}")

@@ -88,7 +88,7 @@ class AnswerDoor:
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, connection: socket.socket) -> list[bytes]:
-        """Give the APDUs of a connection; one that ends, or carries what is none, is closed."""
+        """Give the APDUs of a connection; one that ends, or carries anything else, is closed."""
         with contextlib.suppress(OSError, ApduRejected):
             if data := connection.recv(READ_OCTETS):
                 caller = self._callers[connection]

@@ -15,7 +15,7 @@ KEY_OCTETS, SIGNATURE_OCTETS = 32, 64
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Tell whether a signature is that of the key's owner; False for a key that is none."""
+    """Tell whether a signature is that of the key's owner; False for octets that are no key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -150,7 +150,7 @@ class CapturedStreams:
             self._add_up(way)
 
     def _cut_out(self, way: Way, piece: Piece) -> list[bytes]:
-        """Give the APDUs that a piece completes; a stream that is none is left alone."""
+        """Give the APDUs that a piece completes; a stream of anything else is left alone."""
         stream = self._streams[way]
         if piece.anew:
             if stream.apdus is not None:

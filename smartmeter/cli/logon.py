@@ -82,7 +82,7 @@ def environment_password(variable: str) -> bytes | None:
 
 
 def call_conversation(port: str, logon: LogonSettings) -> CallConversation | None:
-    """Give what is said in a call (C12.21), or None for a port that is none."""
+    """Give what is said in a call (C12.21), or None for a port that is not dialled."""
     if not is_call(port):
         return None
     from protocols.c1221.conversation import CallConversation

@@ -89,7 +89,7 @@ def _password(name: str, password_file: str | None) -> str:
 
 @contextmanager
 def _users(data: str) -> Iterator[Users]:
-    """Open the users of a TMS's folder; SettingsError for what is none of this program's."""
+    """Open the users of a TMS's folder; SettingsError if it is no such folder."""
     from smartmeter.tms.exports.archive import Archive
     from smartmeter.tms.store.sqlite import FILE_NAME, Store
     from smartmeter.tms.users import Users

@@ -137,7 +137,7 @@ class Health:
         return wanted or (lingers and self.is_live) or called
 
     def _is_quiet(self, now_us: int) -> bool:
-        """Tell whether it is not opened for nothing's sake: its far end closed it idle."""
+        """Tell whether it stays closed while nothing waits, as its far end closed it idle."""
         return self.closed_idle_us is not None and now_us < self.closed_idle_us + self.quiet_us
 
     def takes(self, lengths: Lengths) -> bool:

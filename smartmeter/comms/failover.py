@@ -8,7 +8,7 @@ is open and over which nothing comes back.  Only a message that came shows that
 a bearer works: then the dearer ones are closed.  One that is opened when it is
 wanted stays open for a while after; one that stands by is open beside all others.
 Where the far end closes connections on which nothing is said, again and again, they
-are opened less and less for nothing's sake, and at once when something waits.
+are opened less and less often while nothing waits, and at once when something does.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A message machine is given APDUs with their path (``paths``) and sends by it.
 Everything has a limit: a connection that begins no message, or does not end one,
-is closed; so is one that carries what is none, or does not read its answers.
+is closed; so is one that carries anything else, or does not read its answers.
 What happened is counted in ``counts``.
 """
 

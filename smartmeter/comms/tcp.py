@@ -19,7 +19,7 @@ READ_OCTETS = 65_536
 
 
 class TcpConnection:
-    """One connection; ``counts``: why it was closed, where the peer sent what is none."""
+    """One connection; ``counts``: why it was closed, where the peer sent anything but APDUs."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class TcpConnection:
             self._writer.write(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give APDUs until the connection ends or carries what is none; OSError if it broke."""
+        """Give APDUs until the connection ends or carries anything else; OSError if it broke."""
         is_tls = self._writer.get_extra_info("ssl_object") is not None
         try:
             await self._receive(take)

@@ -184,6 +184,6 @@ def place_of(connection_type: int, octets: bytes, heard_at: bytes) -> NativeAddr
 
 
 def _is_one_host(host: str) -> bool:
-    """Tell whether an address is none of a group, nor everybody's: nobody is called there."""
+    """Tell whether an address is that of one host, and no group's nor everybody's."""
     address = ipaddress.ip_address(host)
     return not (address.is_multicast or address.is_unspecified or host == EVERYBODY)

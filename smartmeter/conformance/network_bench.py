@@ -197,7 +197,7 @@ class NetworkBench:
                 return []
 
     def _comes_again(self, octets: bytes) -> bool:
-        """Tell whether a datagram answers what is answered; what it answers is so from here on."""
+        """Tell whether a datagram answers a request that has its answer; note that it has one."""
         if self.line.is_stream:
             return False
         try:

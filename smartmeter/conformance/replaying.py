@@ -17,8 +17,8 @@ from smartmeter.conformance.verdicts import Deviation, Result, Verdict
 def replay(bench: Bench, report: Report, how: Plan, told: Callable[[Result], None]) -> list[Result]:
     """Give the results of the checks that failed; each needs the permit that it needed then.
 
-    ``how`` gives seed, budget and waivers.  A check that is none of a line, as those of a
-    network, is not run.
+    ``how`` gives seed, budget and waivers.  A check of a network, which is none of
+    a line, is not run.
     """
     known = {each.name: each for each in all_checks()}
     chosen: list[Check] = []

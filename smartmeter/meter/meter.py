@@ -423,7 +423,7 @@ class Meter:
         self.note(EventCode.TABLE_WRITTEN, now_us, subject, number & NAME_MASK)
 
     def _let_wait(self, number: int, data: bytes, now_us: int) -> None:
-        """Take a table that is to wait; Refused for an event or a size that is none."""
+        """Take a table that is to wait; Refused for an event that is not known, or a wrong size."""
         waiting = {one.number: one.image for one in self.pending.waiting.values()}
         waiting[number] = data[EVENT_OCTETS:]
         context, utc_s = self.program.context, self.clock.utc_s(now_us)

@@ -99,7 +99,7 @@ class _List:
 
 
 def _list_of(tables: Snapshot, number: int) -> _List | None:
-    """Give the list that a table is; None for a table that is none, or that cannot be decoded."""
+    """Give the list that a table is; None for another table, or one that cannot be decoded."""
     try:
         layout = tables.layout(number)
         if number in PROFILES:

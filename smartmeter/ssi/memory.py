@@ -155,7 +155,7 @@ class Seen:
     watched: dict[str, str] = field(default_factory=dict)
     #: The monitors that this meter makes impossible and that were told, in words.
     faults_told: list[str] = field(default_factory=list)
-    #: It was told that its clock is too far off, and it is so still; the same of the password.
+    #: It was told that its clock is too far off, and it still is; the same of the password.
     clock_refused: bool = False
     password_refused: bool = False
     context_sent: int = 0
@@ -228,12 +228,12 @@ class Memory:
     def forget_meter(
         self, begins: Mapping[str, int], events_before: int | None, events_judged: int | None
     ) -> None:
-        """Forget what is of one meter, for another one.
+        """Forget what is of one meter, as another has come.
 
         ``begins`` and ``events_before`` tell where its lists begin to be of this place.
         """
         self.lists.begin_elsewhere(begins, events_before, events_judged)
-        # The groups are held by who works on them: they stay, and begin anew.
+        # The parts of the module hold on to the groups: they stay, with the values of new ones.
         vars(self.resets).update(vars(Resets()))
         vars(self.seen).update(vars(Seen()))
         self.losses.meter_down_s, self.losses.gaps_logged = None, []

@@ -238,7 +238,7 @@ class Orders:
         ]
 
     def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
-        """End jobs that have not ended; durable before it is so, or StorageError and none has.
+        """End jobs that have not ended, all durably; or none has, with StorageError.
 
         What went out for them is not taken back, and the cause says so.
         """

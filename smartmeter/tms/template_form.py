@@ -1,4 +1,4 @@
-"""The form of a template's parts: what is said of an element that is none, or does not fit.
+"""The form of a template's parts: what is said of an element that is not known, or does not fit.
 
 What a part means, and what no SmartMeter could do, is told after it
 (``smartmeter.base.provisioning``).

@@ -208,7 +208,7 @@ def _selected(value: Any, path: str = "") -> Iterator[tuple[str, int]]:
 
 @check("T10", "what is decoded encodes to the same octets", Basis.ONE_SOURCE, seconds=4)
 def values_round_trip(bench: Bench) -> None:
-    """Fill that is not 0, or text that is none, shows here."""
+    """Fill that is not 0, or octets that are no text, show here."""
     snapshot = bench.snapshot()
     for number in snapshot.numbers():
         if definition(number) is None:

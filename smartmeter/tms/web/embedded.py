@@ -113,7 +113,7 @@ class WebServer:
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for; at
-        # WARNING a line for each request that is none.
+        # WARNING it logs a line for each broken request.
         config = uvicorn.Config(
             _OriginForm(app),
             http=_Connection,

@@ -167,7 +167,7 @@ def _messages(service: Service, esn: str) -> list[dict[str, Any]]:
 
 
 def _register_name(one: dict[str, Any]) -> str:
-    """Give what a register is; what is of this moment is said to be so."""
+    """Give a register's name, and that it is of this moment, if so."""
     return f"{one['name']}, present" if one["kind"] == "present" else str(one["name"])
 
 
