@@ -154,10 +154,10 @@ def _read(image: Mapping[str, Any], tables: dict[int, bytes], identity: Any) -> 
         _codes(image, "locked"),
         _code("unlisted", image.get("unlisted", default.unlisted.name)),
         Timings(
-            _integer(timings, "acknowledge_ms", 0, MAX_DELAY_MS, 0),
-            _integer(timings, "answer_ms", 0, MAX_DELAY_MS, 0),
+            _integer("timings.acknowledge_ms", timings.get("acknowledge_ms", 0), 0, MAX_DELAY_MS),
+            _integer("timings.answer_ms", timings.get("answer_ms", 0), 0, MAX_DELAY_MS),
             {
-                _number("timings.tables", n): _integer({"ms": ms}, "ms", 0, MAX_DELAY_MS, 0)
+                _number("timings.tables", n): _integer(f"timings.tables.{n}", ms, 0, MAX_DELAY_MS)
                 for n, ms in _object(timings, "tables").items()
             },
         ),
@@ -184,20 +184,19 @@ def _read_link(link: Mapping[str, Any]) -> LinkImage:
             known = ", ".join(OPTIONAL_SERVICES)
             raise _Wrong(f'"link.refusals": {name!r:.40} is none of {known}')
         refusals[name] = _code(f"link.refusals.{name}", code)
+    octets = link.get("packet_octets", default.packet_octets)
     past_end = link.get("past_end", default.past_end)
     if not isinstance(past_end, bool):
         raise _Wrong('"link.past_end" must be true or false')
     return LinkImage(
         identification,
-        _integer(
-            link, "packet_octets", MIN_PACKET_OCTETS, MAX_PACKET_OCTETS, default.packet_octets
-        ),
-        _integer(link, "packets", 1, 255, default.packets),
+        _integer("link.packet_octets", octets, MIN_PACKET_OCTETS, MAX_PACKET_OCTETS),
+        _integer("link.packets", link.get("packets", default.packets), 1, 255),
         tuple(bauds),
         refusals,
         past_end,
         _code("link.zero_count", link.get("zero_count", default.zero_count.name)),
-        _integer(link, "default_table", 0, 0xFFFF, default.default_table),
+        _integer("link.default_table", link.get("default_table", default.default_table), 0, 0xFFFF),
     )
 
 
@@ -215,8 +214,7 @@ def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _integer(parent: Mapping[str, Any], key: str, low: int, high: int, default: int) -> int:
-    value = parent.get(key, default)
+def _integer(key: str, value: Any, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise _Wrong(f'"{key}" must be an integer from {low} to {high}')
     return value

@@ -270,12 +270,13 @@ def test_a_twin_takes_as_long_as_its_original() -> None:
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"link": {"packet_octets": 12}}, "packet_octets"),
+        ({"link": {"packet_octets": 12}}, "link.packet_octets"),
         ({"link": {"bauds": [9600, 7]}}, "7 is no baud rate"),
         ({"link": {"refusals": {"Fly": "sns"}}}, "Fly"),
         ({"refused": {"7": "ok"}}, "refused.7"),
         ({"refused": {"seven": "iar"}}, "no table number"),
-        ({"timings": {"answer_ms": 10**9}}, "answer_ms"),
+        ({"timings": {"answer_ms": 10**9}}, "timings.answer_ms"),
+        ({"timings": {"tables": {"23": -1}}}, "timings.tables.23"),
         ({"passwords": ["zz"]}, "hexadecimal"),
         ({"tables": {"1": "00"}}, "ST-00"),
         ({"link": {"identification": "00"}}, "identification"),
