@@ -108,12 +108,7 @@ class Scheduler:
         times = {str(n): [int(one[name]) for name in TIMES] for n, one in self._schedules.items()}
         tasks = {str(number): int(one["TASK"]) for number, one in self._schedules.items()}
         for mark in list(self._marks):
-            # A version before this one did not keep what its marks are of.
-            if (
-                mark not in times
-                or not _are_same(self._marked.get(mark, times[mark]), times[mark])
-                or self._marked_tasks.get(mark, tasks[mark]) != tasks[mark]
-            ):
+            if mark not in times or not self._is_same(mark, times[mark], tasks[mark]):
                 del self._marks[mark]
         self._marked.clear()
         self._marked.update(times)
@@ -123,6 +118,14 @@ class Scheduler:
         self._retry = {n: entry for n, entry in self._retry.items() if self._runs(n)}
         for mark in times:
             self._marks.setdefault(mark, utc_s)
+
+    def _is_same(self, mark: str, times: Sequence[int], task: int) -> bool:
+        """Tell whether a schedule that has a mark is due when it was due, and does the same.
+
+        A version before this one did not keep what its marks are of.
+        """
+        marked, marked_task = self._marked.get(mark, times), self._marked_tasks.get(mark, task)
+        return _are_same(marked, times) and marked_task == task
 
     def _runs(self, number: int) -> bool:
         """Tell whether a run of this number may still be done."""
