@@ -31,7 +31,7 @@ from protocols.psem.services import (
     Request,
     Response,
 )
-from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
+from smartmeter.ssi.guard import Guard, Permission, WriteDenied, guarded
 from smartmeter.ssi.meter_side import JobDone, JobFailed, Priority, Work
 
 #: Tables that change by events only, of which the door is told.
@@ -49,7 +49,7 @@ class DirectDoor:
         permission: Permission | None = None,
     ) -> None:
         self._device, self._logon = device, logon
-        self.guard = Guard(permission or Everything())
+        self.guard = Guard(permission)
         self.password_accepted: bool | None = None  # there is no log-on
         # What was learned of the device stays, as at a port.
         self._limits = ClientLimits()

@@ -51,18 +51,6 @@ class Permission(Protocol):
         """Tell whether a procedure may be run."""
 
 
-class Everything:
-    """The permission of a module inside its own meter."""
-
-    def table(self, number: int) -> bool:
-        """Allow it."""
-        return True
-
-    def procedure(self, number: int) -> bool:
-        """Allow it."""
-        return True
-
-
 @dataclass(frozen=True)
 class WriteDenied(Event):
     """A request that never reached the meter; ``what`` names the table or the procedure."""
@@ -71,9 +59,12 @@ class WriteDenied(Event):
 
 
 class Guard:
-    """Judges requests.  ``byte_order`` is the meter's, once it is known; see ``judge``."""
+    """Judges requests.  ``byte_order`` is the meter's, once it is known; see ``judge``.
 
-    def __init__(self, permission: Permission) -> None:
+    A module inside its own meter needs no ``permission``: without one all is allowed.
+    """
+
+    def __init__(self, permission: Permission | None) -> None:
         self._permission = permission
         self.byte_order: Literal["little", "big"] | None = None
 
@@ -84,7 +75,7 @@ class Guard:
         is known; until then, and in a write that does not begin at the head of
         ST-07, none is allowed, unless all are.
         """
-        if isinstance(request, _HARMLESS) or isinstance(self._permission, Everything):
+        if isinstance(request, _HARMLESS) or self._permission is None:
             return None
         if not isinstance(request, WRITES):
             return f"service {type(request).__name__}"

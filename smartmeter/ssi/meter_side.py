@@ -27,7 +27,7 @@ from protocols.errors import (
     RemoteProtocolError,
 )
 from protocols.machine import Event, Machine, SetBaud
-from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
+from smartmeter.ssi.guard import Guard, Permission, WriteDenied, guarded
 
 MAX_JOBS = 64
 #: Until a password that was refused is given again: soon where somebody else's tries have locked
@@ -108,7 +108,7 @@ class MeterSide:
     ) -> None:
         # A module asks again by itself: it does not wait for a meter that is silent.
         self._logon = logon = replace(logon, attempts=1)
-        self.guard = Guard(permission or Everything())
+        self.guard = Guard(permission)
         self.password_accepted: bool | None = None
         self._short = replace(logon, negotiate=False)
         self._pause_us, self._prove_us = FIRST_PAUSE_US, 0

@@ -18,7 +18,7 @@ from protocols.psem.services import (
     Unknown,
 )
 from smartmeter.gateway.permissions import LocalPermission
-from smartmeter.ssi.guard import Everything, Guard, WriteDenied
+from smartmeter.ssi.guard import Guard, WriteDenied
 from tests.smartmeter.ssi.host import Street, command, own_write, schedule, schedules
 
 ISC, OK = bytes([ResponseCode.isc]), b"\0"
@@ -67,7 +67,7 @@ def test_a_procedure_is_told_by_its_number_in_the_meters_byte_order() -> None:
 
 
 def test_a_module_inside_its_own_meter_may_do_everything() -> None:
-    assert Guard(Everything()).judge(OffsetWrite(7, 0, CALL_10_BIG)) is None
+    assert Guard(None).judge(OffsetWrite(7, 0, CALL_10_BIG)) is None
 
 
 def read_only_street(permission: LocalPermission) -> Street:
