@@ -28,7 +28,7 @@ LISTS = {"primary": (33, "PRI"), "secondary": (34, "SEC")}
 
 @dataclass(frozen=True)
 class Screen:
-    """What the LCD shows at one time, and how long.
+    """What the LCD shows at one time.
 
     ``number`` is the item's place in ST-32, ``code`` the two digits shown beside its
     ``text``, empty where it has none; ``label`` is for us, no LCD has room for it.
@@ -39,8 +39,6 @@ class Screen:
     text: str
     unit: str = ""
     label: str = ""
-    on_s: int = 0
-    off_s: int = 0
 
 
 def screens(tables: Snapshot, which: str = "primary") -> list[Screen]:
@@ -57,9 +55,8 @@ def screens(tables: Snapshot, which: str = "primary") -> list[Screen]:
             known = index < len(sources.DISP_SOURCES)
             found = item(sources.DISP_SOURCES[index].DISP_SOURCE) if known else None
             text, unit, label = _content(tables, found) if found else ("-" * 6, "", "no such item")
-            times = one.DISP_SCROLL1
             code = "" if found is None or found.digits is None else f"{found.digits:02d}"
-            shown.append(Screen(index, code, text, unit, label, times.ON_TIME, times.OFF_TIME))
+            shown.append(Screen(index, code, text, unit, label))
         at += one.NBR_LIST_ITEMS
     return shown
 
