@@ -70,12 +70,11 @@ class Meters:
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         """Give the key of a title."""
         esn = self.esn(peer)
-        octets = self._keys.get((esn, key_id)) if esn is not None else None
-        if esn is None or octets is None:
+        if esn is None or (esn, key_id) not in self._keys:
             return None
         cipher = self._ciphers.get((esn, key_id))
         if cipher is None:
-            cipher = self._ciphers[esn, key_id] = EaxPrime(octets)
+            cipher = self._ciphers[esn, key_id] = EaxPrime(self._keys[esn, key_id])
         return cipher
 
     def esn(self, title: ApTitle | None) -> str | None:

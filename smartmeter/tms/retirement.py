@@ -9,7 +9,7 @@ has to tell, and when it is brought back nothing is lost and nothing doubled.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.collector import Collector
@@ -54,9 +54,6 @@ class Retirement:
 
     def __contains__(self, esn: str) -> bool:
         return esn in self._esns
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._esns))
 
     def retire(self, esn: str, cause: str, utc_s: int, now_us: int) -> None:
         """Take a meter out of service; UnknownMeter, or SettingsError when it is so already."""
