@@ -94,6 +94,26 @@ def test_a_number_that_was_stored_before_stores_nothing_again(office: Office) ->
     assert office.store.number("SELECT count(*) FROM reports") == 2
 
 
+def test_a_report_in_anothers_name_is_refused_and_stored_for_nobody(office: Office) -> None:
+    services = report(office.factories[1].esn, 1, 0)
+    office.nodes[0].request(services, ApTitle.parse(".1"), 0, 0, key_id=0, qualifier=NOTIFICATION)
+    [(path, octets)] = office.nodes[0].outgoing()
+    office.head_end.receive(path, octets, 0)
+    assert office.answers() == [(0, [ResponseCode.isc, ResponseCode.isc])]
+    assert office.store.number("SELECT count(*) FROM reports") == 0
+    assert office.head_end.figures.refused == 1
+
+
+def test_a_report_under_the_root_key_is_refused_where_there_is_another(office: Office) -> None:
+    esn, meters = office.factories[0].esn, office.head_end.meters
+    meters.offer(esn, 1, bytes(16))
+    office.send(0, 1, 0)
+    assert office.answers() == [(0, [0, 0])], "it may not have it yet"
+    meters.use(esn, 1)
+    office.send(0, 2, 2)
+    assert office.answers() == [(0, [ResponseCode.sme, ResponseCode.sme])]
+
+
 def test_what_a_report_carried_is_named_by_its_table(office: Office) -> None:
     """A standard table and a table of the module's may have the same number above their base."""
     esn = office.factories[0].esn

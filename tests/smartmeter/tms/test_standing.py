@@ -299,3 +299,15 @@ def test_polls_go_on_by_a_clock_that_was_set_back(street: Street) -> None:
         for question in head_end.polled.take():
             head_end.polled.unanswered(question.transaction, "no answer")
     assert head_end.figures.scheduled_polls - before >= 4
+
+
+def test_only_a_report_on_schedule_of_one_without_mains_has_its_outage_log_read(
+    street: Street, version: int
+) -> None:
+    """What it tells of an exception it tells from the energy that it holds."""
+    street.report(version)
+    street.outage(1, restored=False)
+    street.report(version, due=False)
+    assert not street.head_end.jobs.has(street.esn, Kind.OUTAGES)
+    street.report(version)
+    assert street.head_end.jobs.has(street.esn, Kind.OUTAGES)
