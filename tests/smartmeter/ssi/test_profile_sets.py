@@ -10,6 +10,7 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.network.faults import Partition
+from smartmeter.ssi.outbox import LOG_SET
 from tests.smartmeter.ssi.host import (
     Street,
     command,
@@ -134,6 +135,32 @@ def test_a_gap_of_intervals_that_the_meter_does_not_have_is_told_and_no_empty_re
     alarms = street.host.parts(SsiTable.ALARM)
     assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 10)]
     assert Cause.CATCH_UP not in [one.header["CAUSE"] for one in street.host.reports]
+
+
+def test_gaps_of_lists_that_began_anew_are_told_as_lost_and_nothing_is_read_for_them() -> None:
+    street = provisioned("commercial")
+    street.run(HOUR_S)
+    parts = street.device.module.parts
+    lists, now_us = parts.memory.lists, street.world.now_us
+    missed = lists.events_missed
+    lists.profile_gaps = [[n, lists.profile_epoch(n) + 1, 2, 5 + n] for n in (LOG_SET, 1)]
+    assert not parts.gaps.start_due(now_us) and not parts.gaps.start_due(now_us)
+    assert lists.profile_gaps == [] and lists.events_missed == missed + 3
+    street.run(HOUR_S)
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 4)]
+
+
+def test_intervals_that_were_overwritten_unread_are_told_by_their_number() -> None:
+    street = provisioned("commercial")
+    street.run(HOUR_S)
+    before = street.host.intervals()
+    # What lies before the first interval of the ring is gone like what it has overwritten.
+    street.device.module.parts.memory.lists.profile_cursors["1"] = -5
+    street.run(2 * HOUR_S)
+    assert street.host.intervals()[len(before) :][: len(before)] == before
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 5)]
 
 
 def test_intervals_of_a_set_can_be_asked_for_and_of_none_that_the_meter_lacks() -> None:
