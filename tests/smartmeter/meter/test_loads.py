@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartmeter.meter.light import LightMeters
-from smartmeter.meter.loads import SERVICES, flow_at
+from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.program import program_of
+from smartmeter.meter.quantities import INSTANTANEOUS, PF_APPARENT, PF_PHASOR, Unit, rate_of
 from tests.smartmeter.meter.bench import EPOCH_US, MINUTE_US, Bench
 
 DAY = 1440
@@ -90,3 +91,16 @@ def test_ten_years_in_any_parts_count_what_they_count_at_once(spans: list[int], 
         counted += source.count(total) - before
     exact = Fraction(rate * (sum(spans) + ten_years_us), 3_600_000_000) / source.weight
     assert counted == source.count(total) == math.floor(exact)
+
+
+def test_a_power_factor_is_of_a_phase_or_of_the_whole_service_by_either_sum_of_its_phases() -> None:
+    flow = Flow((300, 300), (400, 0), (120_000, 120_000))
+    whole, first, second, missing = 0, 5, 6, 7
+
+    def of(quantity: int, segmentation: int) -> int:
+        return rate_of(Unit(quantity, INSTANTANEOUS, segmentation=segmentation))(flow)
+
+    for quantity in (PF_APPARENT, PF_PHASOR):
+        assert [of(quantity, one) for one in (first, second, missing)] == [600, 1000, 0]
+    assert of(PF_APPARENT, whole) == 600 * 1000 // (500 + 300)
+    assert of(PF_PHASOR, whole) == 600 * 1000 // math.isqrt(600**2 + 400**2)

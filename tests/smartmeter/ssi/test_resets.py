@@ -335,3 +335,25 @@ def test_a_reset_that_failed_leaves_the_last_one_known() -> None:
     street.run(120)
     assert street.ask(unforced) == [b"\4"]
     assert street.device.meter.metering.registers.resets == 1
+
+
+def test_a_reset_that_was_meant_when_the_module_was_cut_off_counts_as_not_done() -> None:
+    street = provisioned(schedule())
+    parts = street.device.module.parts
+    parts.tasks.resets.begin(EPOCH_S + 60, EPOCH_S + 60)
+    parts.reporter.keep()
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    unforced = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=0))
+    assert street.ask(unforced) == [b"\0"]
+
+
+def test_a_reset_that_fails_leaves_the_one_before_moved_with_the_clock() -> None:
+    parts = provisioned(schedule()).device.module.parts
+    resets = parts.tasks.resets
+    resets.begin(EPOCH_S, EPOCH_S)
+    resets.give_up()
+    resets.begin(EPOCH_S + DAY_S, EPOCH_S + DAY_S)
+    resets.clock_set(-2 * DAY_S)
+    assert not resets.failed()
+    assert parts.memory.resets.reset_s == EPOCH_S - 2 * DAY_S
