@@ -3,6 +3,7 @@
 import json
 
 from smartmeter.base.nvram import DAMAGED_PAGE, MemoryNvram
+from smartmeter.ssi.invocation_ids import RESERVED_IDS, InvocationIds
 from smartmeter.ssi.memory import MEMORY_PAGE, load_memory
 
 #: All members, as they stand side by side on the page.
@@ -83,3 +84,12 @@ def test_a_medium_that_has_lost_the_page_itself_is_told_from_a_new_one() -> None
     """Else alarms would be numbered anew in an epoch in which the TMS has those numbers."""
     _, damaged = load_memory(MemoryNvram({DAMAGED_PAGE: b"1"}))
     assert damaged and not load_memory(MemoryNvram())[1]
+
+
+def test_no_restart_uses_an_invocation_id_twice_however_many_were_used_before_it() -> None:
+    nvram, unused = MemoryNvram(), 1
+    for count in (0, 1, RESERVED_IDS - 1, 5 * RESERVED_IDS, 7):
+        ids = InvocationIds(nvram)
+        assert ids.first() >= unused
+        for unused in range(ids.first(), ids.first() + count + 1):
+            ids.reserve(unused)

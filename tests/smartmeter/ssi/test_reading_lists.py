@@ -309,6 +309,14 @@ def test_the_event_log_is_read_whichever_way_it_runs_and_while_it_grows(name: st
     assert all(codes[n] != codes[n + 1] for n in codes if n + 1 in codes)
 
 
+def test_a_log_whose_numbers_begin_anew_is_read_from_its_oldest_entry_on() -> None:
+    bench = Bench(PROFILES["residential"])
+    bench.interrupt()
+    whole = log(bench, None)
+    assert whole.entries and not whole.missed
+    assert log(bench, whole.last + 1) == whole
+
+
 #: Daylight saving ends in the United States, in a zone of five hours west.
 AUTUMN_S = int(datetime(2026, 11, 1, 6, tzinfo=UTC).timestamp())
 POWER_DOWN, POWER_UP = 1, 2

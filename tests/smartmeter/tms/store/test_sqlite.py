@@ -11,6 +11,7 @@ import pytest
 
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.store import faults, sqlite
+from smartmeter.tms.store.invocation_ids import RESERVED_IDS, InvocationIds
 from smartmeter.tms.store.sqlite import Store
 from tests.waiting import wait_until
 
@@ -124,6 +125,19 @@ def test_a_store_is_found_again_and_its_file_is_for_its_owner_only(tmp_path: Pat
     assert store.number("SELECT count(*) FROM settings WHERE name='kept'") == 1
     store.close()
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_no_start_uses_an_invocation_id_twice_however_many_were_used_before_it(
+    tmp_path: Path,
+) -> None:
+    unused = 1
+    for count in (0, 1, RESERVED_IDS, 3 * RESERVED_IDS, 0):
+        store = Store(tmp_path / "tms.sqlite3")
+        ids = InvocationIds(store)
+        assert ids.first >= unused
+        for unused in range(ids.first, ids.first + count + 1, RESERVED_IDS // 8):
+            ids.reserve(unused)
+        store.close()
 
 
 def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
