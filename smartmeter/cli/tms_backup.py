@@ -30,5 +30,5 @@ def command(data: str, out: str) -> None:
                 archive.copy_to(path)
             except StorageError as error:
                 place = f"--out {out}" if error.place == str(path) else error.place
-                raise StorageError(place, error.fault, error.remedy) from error
+                raise type(error)(place, error.fault, error.remedy) from error
     click.echo(f"wrote {out}, {Path(out).stat().st_size:,} octets")
