@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.web.plain_page import nothing_there, plain_page
 from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
@@ -33,7 +34,7 @@ HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
-        "connect-src 'self'; frame-ancestors 'none'"
+        "connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -61,7 +62,10 @@ _FORM_BODY = {
 OPEN: dict[str, Any] = {"security": [{}]}
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _PAGE: dict[str, Any] = {
-    "responses": {"4XX": {**_HTML, "description": "Wrong, too often or forged, as a page"}},
+    "responses": {
+        "4XX": {**_HTML, "description": "Wrong, too often or forged, as a page"},
+        503: {**_HTML, "description": "The database gives nothing, as a page"},
+    },
     "response_class": HTMLResponse,
 }
 FORGED = "This was asked by a page of another site, and nothing was done."
@@ -143,8 +147,8 @@ def add_login(
     """Add the log-in form, the log-out and the security headers to an application.
 
     ``check(user, password)`` gives the hash that the password was found right by,
-    or None.  It is slow on purpose and runs in a thread; it must take as long for
-    an unknown user as for a known one.
+    or None; StorageError where that cannot be looked up.  It is slow on purpose and
+    runs in a thread; it must take as long for an unknown user as for a known one.
     """
     hashing = asyncio.Semaphore(HASHES_AT_ONCE)
     turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -168,7 +172,10 @@ def add_login(
         async with turns.setdefault(address, asyncio.Lock()), hashing:
             if not limit.admits(address, user, time.monotonic()):
                 return form("Too many failed log-ins. Wait a minute, then try again.", 429)
-            proof = await asyncio.to_thread(check, user, password)
+            try:
+                proof = await asyncio.to_thread(check, user, password)
+            except StorageError:  # which tells more than a stranger is to know
+                return form("Who may log in cannot be looked up: the database gives nothing.", 503)
             if proof is not None:
                 limit.succeeded(address, user)
         if proof is None:

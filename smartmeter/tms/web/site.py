@@ -168,6 +168,7 @@ class _Hashes:
 class _Headers:
     """ASGI middleware: the security headers on every answer; HEAD is GET without the body.
 
+    What does not say how long it may be kept (a program's own file does) is kept nowhere.
     A session that began over TLS (a reverse proxy on this machine says so) is told over it only.
     """
 
@@ -183,6 +184,8 @@ class _Headers:
                 told = message.get("headers", [])
                 if scope["scheme"] == "https":
                     told = [(k, v + b"; secure" * (k == b"set-cookie")) for k, v in told]
+                if not any(name.lower() == b"cache-control" for name, _ in told):
+                    told = [*told, (b"cache-control", b"no-store")]
                 message["headers"] = [*told, *self._headers]
             await send(message)
 

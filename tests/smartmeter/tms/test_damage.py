@@ -87,6 +87,9 @@ async def test_who_is_logged_in_cannot_be_looked_up_in_a_damaged_database(
     tms.store.write_now(lambda c: c.execute("UPDATE users SET hash=CAST(x'ff' AS TEXT)").rowcount)
     answer = await client.get("/api/overview")
     assert answer.status_code == 503 and "is damaged: Could not decode" in answer.json()["error"]
+    answer = await client.post("/login", data={"user": "ann", "password": "good enough"})
+    assert answer.status_code == 503 and "the database gives nothing" in answer.text
+    assert FILE_NAME not in answer.text, "a stranger is not told where it is"
 
 
 async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goes_on(

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 import sqlite3
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -328,6 +329,19 @@ async def test_a_monitor_hears_without_a_log_in_whether_reports_are_acknowledged
     tms.store.write_now(lambda c: c.execute("ALTER TABLE settings RENAME TO gone").fetchall())
     answer = await client.get("/health")
     assert answer.status_code == 503 and "sqlite" not in answer.text
+
+
+async def test_no_cache_keeps_what_is_behind_the_log_in(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    page = await client.get("/")
+    for path in ("/api/meters/SM1", "/api/export/alarms", "/api/nothing", "/openapi.json"):
+        assert (await client.get(path)).headers["cache-control"] == "no-store", path
+    assert page.headers["cache-control"] == "no-store"
+    [script, *_] = re.findall(r'src="(/_nicegui/[^"]+\.js)"', page.text)
+    assert "max-age" in (await client.get(script)).headers["cache-control"]
 
 
 async def test_a_session_that_began_over_tls_is_told_over_it_only(
