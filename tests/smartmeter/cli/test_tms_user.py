@@ -20,6 +20,7 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.stored import EPOCH_S
+from tests.waiting import PATIENCE_S
 
 
 def test_a_password_that_comes_by_standard_input_is_taken_without_a_warning(
@@ -46,7 +47,8 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     site = Site(tms, Service(tms))
     await site.start("127.0.0.1", 0)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as browser:
+        address = f"http://127.0.0.1:{site.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as browser:
             yield browser
     finally:
         await site.stop()

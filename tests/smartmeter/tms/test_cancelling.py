@@ -25,6 +25,7 @@ from tests.smartmeter.ssi.upgrade_image import NEW, PRIVATE, PUBLIC
 from tests.smartmeter.tms.bell import FACTORY, Office
 from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.stored import EPOCH_S
+from tests.waiting import PATIENCE_S
 
 IMAGE = make_image(b"payload", MODEL, "2", bytes(32))
 ESN, WAY = FACTORY.esn, "its connection"
@@ -129,7 +130,8 @@ async def site(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsServ
         Users(tms.store).set("ann", "good enough")
         site = Site(tms, Service(tms))
         await site.start("127.0.0.1", 0)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+        address = f"http://127.0.0.1:{site.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as client:
             await client.post("/login", data={"user": "ann", "password": "good enough"})
             yield client, tms
         await site.stop()

@@ -22,7 +22,7 @@ from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.stored import EPOCH_S
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 #: Rows whose values are of other kinds than those of the table in whose place they are put.
 ROWS = {
@@ -59,7 +59,8 @@ async def browser(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsS
     site = Site(tms, Service(tms))
     await site.start("127.0.0.1", 0)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+        address = f"http://127.0.0.1:{site.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as client:
             await client.post("/login", data={"user": "ann", "password": "good enough"})
             yield client, tms
     finally:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.web import embedded
 from smartmeter.tms.web.embedded import WebServer
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 #: More than the system takes of an answer that nobody reads.
 LONG = "x" * (16 << 20)
@@ -61,7 +61,8 @@ async def test_who_asks_is_told_by_a_proxy_on_this_machine_or_where_the_environm
     server = WebServer(app, "127.0.0.1", 0)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        address = f"http://127.0.0.1:{server.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as client:
             headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
             assert (await client.get("/who", headers=headers)).json() == told
     finally:

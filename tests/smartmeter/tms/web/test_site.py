@@ -30,7 +30,7 @@ from smartmeter.tms.users import Users
 from smartmeter.tms.web import frame
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.stored import EPOCH_S, record
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 #: More than the system keeps of a connection that nobody reads, in rows of a kilobyte.
 ROWS, COUNTS = 12_000, str([123_456_789] * 24)
@@ -45,7 +45,8 @@ async def browser(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsS
     site = Site(tms, Service(tms))
     await site.start("127.0.0.1", 0)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+        address = f"http://127.0.0.1:{site.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as client:
             yield client, tms, site
     finally:
         await site.stop()
