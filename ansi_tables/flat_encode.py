@@ -178,7 +178,7 @@ class _Writer:
             for low, count in runs_of(leaf.spare):
                 parts.append(f"({filler} >> {at} & {(1 << count) - 1}) << {low}")
                 at += count
-        return " | ".join(parts) or "0"
+        return " | ".join(parts)
 
     def _digits(self, size: int, found: list[tuple[str, Leaf]]) -> list[str]:
         """Write the numbers of one size that are mostly plain digits."""

@@ -98,7 +98,7 @@ def decode_register(octets: bytes) -> Register:
     pattern = b""
     if node_type & NodeType.DOMAIN_PATTERN:
         pattern, at = _take_counted(octets, at, MAX_PATTERN_OCTETS)
-    if len(period) != 3 or at != len(octets):
+    if at != len(octets):
         raise ApduRejected("service-length", "register request: length does not fit its parts")
     connection = ConnectionType(octets[2])
     period_s = int.from_bytes(period, "big")

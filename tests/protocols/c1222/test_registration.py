@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.errors import ApduRejected
 from protocols.c1222.registrar import MAX_LAPSES_MORE, Registrar, RegistrarSettings
 from protocols.c1222.registration import (
     VALID_CONNECTION_NIBBLES,
@@ -72,6 +73,15 @@ def test_a_truncated_request_is_refused(size: int) -> None:
     with pytest.raises(MalformedRequest) as refused:
         decode_service(REQUEST[:size])
     assert refused.value.answer in (ResponseCode.iar, ResponseCode.err)
+
+
+@pytest.mark.parametrize("pattern", [b"", b".7.*"])
+def test_a_request_with_an_octet_too_many_is_refused(pattern: bytes) -> None:
+    node_type = NodeType.DOMAIN_PATTERN if pattern else NodeType.END_DEVICE
+    octets = Register(None, serial_uid("1"), 60, node_type, pattern=pattern).encode()
+    assert decode_register(octets).pattern == pattern
+    with pytest.raises(ApduRejected, match="length does not fit"):
+        decode_register(octets + b"\0")
 
 
 @given(st.binary(max_size=64))
