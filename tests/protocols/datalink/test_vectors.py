@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crcmod.predefined import mkPredefinedCrcFun
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from protocols.crc import crc16
+from protocols.crc import crc16, crc_hqx_reflected
 from protocols.datalink.link import Collision, Link, MessageReceived, PacketPassed
 from protocols.datalink.packet import FIRST, TOGGLE, Packet, decode_packet
 from protocols.errors import RemoteProtocolError
@@ -70,3 +73,15 @@ def test_a_receiver_answers_each_frame_as_recommended(frame: dict[str, Any]) -> 
 
 def test_the_checksum_has_its_published_check_value() -> None:
     assert crc16(b"123456789") == 0x906E
+
+
+@given(st.binary(max_size=300))
+@example(b"")
+def test_the_checksum_of_the_standard_library_is_that_of_crcmod(octets: bytes) -> None:
+    assert crc_hqx_reflected(octets) == mkPredefinedCrcFun("x-25")(octets) == crc16(octets)
+
+
+def test_what_begins_with_another_octet_is_no_packet_though_its_checksum_is_right() -> None:
+    body = b"\xef" + Packet(b"\x20").encode()[1:-2]
+    with pytest.raises(RemoteProtocolError, match="does not begin with EE"):
+        decode_packet(body + crc16(body).to_bytes(2, "little"))
