@@ -68,6 +68,20 @@ def test_quarters_of_an_hour_go_on_through_both_hours_of_the_autumn_night() -> N
     assert due_in(quarter, SPRING - 1000, SPRING + 1000) == ["08 01:45", "08 03:00", "08 03:15"]
 
 
+@pytest.mark.parametrize("change", [1775314800, 1791041400])
+@pytest.mark.parametrize("kind, minute", [(Kind.HOURLY, 20), (Kind.INTERVAL, 0)])
+def test_each_hour_is_that_of_a_wall_clock_that_is_set_by_half_an_hour(
+    kind: Kind, minute: int, change: int
+) -> None:
+    lord_howe = Zone(39_600, ((1775314800, 37_800), (1791041400, 39_600)))
+    hourly = Recurrence(kind, 60, at_minute=minute, zone=lord_howe)
+    near = range(change - 3 * 3600, change + 3 * 3600)
+    due = [s for s in near if (s + lord_howe.offset_at(s)) % 3600 == 60 * minute]
+    assert hourly.between(near[0] - 1, near[-1], 100) == due
+    assert [hourly.following(one - 1) for one in due] == due
+    assert [hourly.latest(one) for one in due] == due
+
+
 def test_six_hourly_stays_on_the_wall_clock() -> None:
     six_hourly = Recurrence(Kind.INTERVAL, 360, zone=NEW_YORK)
     hours = {text.split()[1] for text in due_in(six_hourly, SPRING - 90_000, SPRING + 90_000)}
