@@ -151,6 +151,20 @@ def test_a_table_of_ones_own_is_described_like_the_standards() -> None:
     assert peak.meaning == "the highest of the day"
 
 
+def test_members_of_which_a_device_has_one_are_all_told() -> None:
+    def build(ctx: Context) -> Any:
+        rate = ctx.table(91).TELEPHONE_FLAGS.BIT_RATE
+        return record(*(when(rate == n, f"RATE_{n}" / uint(ctx, 8 * n)) for n in (1, 2, 3)))
+
+    own = TableDefinition(2997, "MT_949_TBL", "", build, (91,))
+    found = describe_table(own, device({91: {}}).context)
+    assert sorted((one.path, one.present, one.width) for one in found) == [
+        ("RATE_1", False, 1),
+        ("RATE_2", False, 2),
+        ("RATE_3", False, 3),
+    ]
+
+
 def test_plain_construct_is_described_as_far_as_it_tells() -> None:
     tree = Struct("VOLTAGE" / Int16ul, "TAIL" / Array(3, Int16ul))
     own = TableDefinition(2998, "MT_950_TBL", "", lambda ctx: tree)

@@ -152,6 +152,8 @@ def test_profiles_are_compared_by_their_intervals() -> None:
 
     lines = [str(one) for one in differences(recorder([1, 2], 0), recorder([1, 3, 4], 0))]
     assert "ST-64 1 intervals came, 2026-01-01 00:45+00:00 to 2026-01-01 00:45+00:00" in lines
+    several = [str(one) for one in differences(recorder([1], 0), recorder([1, 2, 3], 0))]
+    assert "ST-64 2 intervals came, 2026-01-01 00:30+00:00 to 2026-01-01 00:45+00:00" in several
     changed = "ST-64 interval 2026-01-01 00:30+00:00, channel 0: 20 became 30, PARTIAL became LONG"
     assert changed in lines
     gone = [str(one) for one in differences(recorder([1, 2], 0), recorder([3, 4], 1))]

@@ -52,7 +52,7 @@ def test_a_pending_table_of_no_known_shape_keeps_its_octets() -> None:
         assert layout.decode(image).TABLE.RAW == b"octets"
         assert layout.encode(layout.decode(image)) == image
     known = definition(pending(17))
-    assert known is not None and known.layout == "opaque"
+    assert known is not None and (known.number, known.layout) == (pending(17), "opaque")
 
 
 def st04(*entries: str) -> Snapshot:

@@ -122,6 +122,7 @@ def test_an_image_with_a_wrong_table_is_refused(tables: str) -> None:
         ("{", "no JSON"),
         ("[" * 100_000, "no JSON"),
         ('{"format": "other"}', 'lacks "format"'),
+        ("[]", 'lacks "format"'),
         ('{"format": "smartmeter-image/1", "tables": {}, "identity": []}', "must be objects"),
     ],
 )

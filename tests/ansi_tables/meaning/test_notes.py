@@ -43,6 +43,7 @@ def test_a_call_of_a_procedure_and_its_answer_are_told() -> None:
     call, answer = notes_on(meter, 7), notes_on(meter, 8)
     assert "demand" in call["PROC"].lower() or "reset" in call["PROC"].lower()
     assert "DEMAND_RESET" in call["PARM_RCD"] and answer["PROC"] == call["PROC"]
+    assert answer["RESP_DATA_RCD"] == "SUCCESS_FLAG DEMAND_RESET_FLAG"
     meter.images[7] = bytes.fromhex("63080501")
     assert notes_on(meter, 7)["PARM_RCD"] == ""
 

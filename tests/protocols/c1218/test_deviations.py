@@ -8,12 +8,13 @@ import pytest
 
 from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
+from protocols.c1218.grant import granted
 from protocols.c1218.scripts import LogonSettings, Padding, open_session, prove
 from protocols.datalink.link import Collision, Link, MessageReceived
 from protocols.datalink.packet import TOGGLE, Packet
 from protocols.errors import LinkError, NotAnswered, OutcomeUnknown, ServiceRefused
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Identify, Logon, Response
+from protocols.psem.services import Identify, Logon, Negotiate, Response
 from protocols.quirks import Quirk, Quirks
 from tests.protocols.c1218.deviations import (
     CONTRADICTION,
@@ -77,6 +78,29 @@ def visit(
     assert done(talk.read_part(6, 650, 100)) == IMAGES[6][650:]
     done(talk.close())
     return talk
+
+
+@pytest.mark.parametrize(
+    ("answer", "octets", "met"),
+    [
+        ("0040 01 06", 64, []),
+        ("003f 01 06", 63, [Quirk.SMALL_BUFFER]),
+        ("0020 01 06", 32, [Quirk.SMALL_BUFFER]),
+        ("0100 04 06", 256, []),
+        ("0101 04 06", 256, [Quirk.GRANT_TOO_LARGE]),
+        ("0100 05 06", 256, [Quirk.GRANT_TOO_LARGE]),
+        ("0100 04", 256, [Quirk.NO_BAUD_ANSWERED]),
+        ("001f 01 06", None, []),
+        ("0040 00 06", None, []),
+        ("0040", None, []),
+    ],
+)
+def test_what_a_meter_grants_is_taken_within_what_was_asked(
+    answer: str, octets: int | None, met: list[Quirk]
+) -> None:
+    quirks = Quirks()
+    grant = granted(Negotiate(256, 4, (9600,)), bytes.fromhex(answer), 512, quirks)
+    assert (grant and grant.packet_octets, list(quirks.met)) == (octets, met)
 
 
 @pytest.mark.parametrize("quirk", MADE, ids=lambda quirk: f"{quirk.number}-{quirk.label}")

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from protocols.c1222.answers_due import AnswersDue, Asked
+from protocols.c1222.answers_due import MAX_ASKERS, AnswersDue, Asked
 from protocols.c1222.envelope import decode_apdu
 from tests.protocols.c1222.conversation import READ_1, request
 
@@ -95,3 +95,10 @@ class Waiting(RuleBasedStateMachine):
 
 TestWaiting = Waiting.TestCase
 TestWaiting.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_who_asked_first_gives_way_when_too_many_ask_under_one_key() -> None:
+    due, first, *others = AnswersDue(1000), *range(MAX_ASKERS + 1)
+    for came in (first, *others):
+        due.add(KEYS[0], Asked(came, "up", APDU, ANSWER_US, 0, None))
+    assert [one.came for one in due.take(KEYS[0], "up")] == others

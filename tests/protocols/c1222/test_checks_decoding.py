@@ -91,6 +91,12 @@ def test_check_10_a_title_with_another_tag_is_dropped() -> None:
     dropped(vector("bad-uid-tag"), "bad-uid-tag", DRAFT_2006)
 
 
+@pytest.mark.parametrize("title", ["a200", "a20180"])
+def test_a_title_without_a_tag_or_a_length_is_dropped(title: str) -> None:
+    body = bytes.fromhex(title) + bytes.fromhex(CLEAR_READ)[8:]
+    dropped(bytes([0x60, len(body)]) + body, "inner-length-mismatch")
+
+
 def test_check_11_an_identifier_that_does_not_end_is_dropped() -> None:
     dropped(vector("bad-oid-unterminated"), "bad-oid")
 

@@ -11,7 +11,7 @@ from protocols.c1222.ber import tlv
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.guard import FAILURES_FORGIVEN, FORGIVEN_WHERE_RIGHT
+from protocols.c1222.guard import FAILURES_FORGIVEN, FORGIVEN_WHERE_RIGHT, FailureGuard
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     AnsweredLate,
@@ -320,6 +320,18 @@ def test_check_32_whoever_knows_the_key_is_not_disturbed_on_his_own_path() -> No
         forged[-1] ^= 1
         talk.offer(bytes(forged), "stranger")
     assert len(talk.offer(request([READ_1], 2, lock()), "own")) == 1
+
+
+def test_the_path_where_a_key_was_right_last_is_forgotten_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocols.c1222.guard.MAX_PATHS", 2)
+    guard, key = FailureGuard(), (HOST.absolute, 0)
+    for path in "abc":
+        guard.succeeded(key, path)
+    for _ in range(FAILURES_FORGIVEN):
+        guard.failed(key, "elsewhere", 0)
+    assert [guard.allows(key, path, 0) for path in "abc"] == [False, True, True]
 
 
 def test_check_32_who_shares_a_path_with_a_guesser_goes_on_and_guessing_stays_slow() -> None:

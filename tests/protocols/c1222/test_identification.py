@@ -10,9 +10,12 @@ from protocols.c1222.dissection import dissect
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import (
     NodeIdentification,
+    answer_of_node,
     decode_identification,
     identification,
 )
+from protocols.c1222.services import Trace
+from protocols.psem.codes import ResponseCode
 from tests.protocols.c1222.conversation import HOST, METER
 
 #: Example of the reference, after the response code.
@@ -41,6 +44,10 @@ def test_a_node_of_ours_says_c1222_eax_and_sessionless() -> None:
     told = decode_identification(identification(sessions=4))
     assert (told.standard, told.sessions, told.sessionless) == (3, 4, True)
     assert str(told.mechanism) == "2.16.124.113620.1.22.2.1" and told.rest == b""
+
+
+def test_a_node_that_has_no_title_yet_cannot_be_traced() -> None:
+    assert answer_of_node(Trace((HOST,)), None) == bytes([ResponseCode.onp])
 
 
 def test_reading_ends_at_an_unknown_feature_and_the_rest_is_kept() -> None:

@@ -297,6 +297,7 @@ def test_packets_in_the_old_block_and_stamps_with_an_offset_are_read(order: str)
     first, second = read_capture(section + interface + old + simple)
     assert (first.octets, first.utc_us, first.cut) == (payload, 1_700_000_000_000_005, 3)
     assert (second.octets, second.cut) == (payload[:5], 1)
+    assert not list(read_capture(section + simple)), "of no interface"
 
 
 def test_a_session_is_read_by_its_logon_and_segments_give_the_whole(tmp_path: Path) -> None:
