@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from protocols.datalink.packet import ACK, NAK, STP
-from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
+from protocols.errors import (
+    LinkError,
+    PortError,
+    ProtocolError,
+    RemoteProtocolError,
+    ServiceRefused,
+)
 from protocols.psem.identification import parse_identification
 from protocols.transports.port import MODEM, Port
 from protocols.transports.pump import MeterPort
@@ -115,9 +121,8 @@ def talk(line: MeterLine) -> Iterator[Finding]:
 
 def _of_the_meter(meter: MeterPort, is_a_call: bool) -> Iterator[Finding]:
     assert meter.opened is not None
-    who = parse_identification(meter.opened.identification)
     limits = meter.client.limits
-    text = f"{who.standard} {who.version}.{who.revision}, granted {limits.packet_octets} octets"
+    text = f"{_standard(meter.opened.identification)}, granted {limits.packet_octets} octets"
     text += f" x {limits.packets} packets"
     if not is_a_call:
         text += f" at {meter.client.baud} baud"
@@ -129,6 +134,15 @@ def _of_the_meter(meter: MeterPort, is_a_call: bool) -> Iterator[Finding]:
     except ServiceRefused as error:
         yield well("ST-01", str(error), "a password may open it")
     meter.keep_alive(1)
+
+
+def _standard(identification: bytes) -> str:
+    """Tell what a meter follows; a session does without what cannot be read of it."""
+    try:
+        who = parse_identification(identification)
+    except RemoteProtocolError as error:
+        return str(error)
+    return f"{who.standard} {who.version}.{who.revision}"
 
 
 def _of_latency(watched: WatchedPort, port: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import serial
 
+from protocols.c1218.server import Server, ServerOptions
 from protocols.datalink.timing import Timing
 from protocols.errors import OutcomeUnknown
 from protocols.machine import Event, Machine
@@ -25,6 +26,7 @@ from smartmeter.cli import diagnosis
 from smartmeter.cli.doctor import look_at_board
 from tests.protocols.c1218.adapter import Adapter
 from tests.protocols.c1218.deviations import IMAGES, Deviant
+from tests.protocols.c1218.device_bench import ModelDevice
 from tests.smartmeter.cli.served import line_to, meter_process, smartmeter
 
 #: Silence is found out in a second, not in eight.
@@ -126,6 +128,16 @@ def test_a_sleepy_meter_with_swapped_checksums_is_named_by_the_verb() -> None:
         done = smartmeter("doctor", port, "--json")
     assert '"Q4 wake-up"' in done.stdout and '"Q9 toggle-from-1"' in done.stdout
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("features", ["07201131303233", "0201000801"])
+def test_a_meter_whose_features_end_in_the_middle_is_looked_at_all_the_same(features: str) -> None:
+    answer = bytes.fromhex("001000" + features)
+    server = Server(ModelDevice(), ServerOptions(identification=answer))
+    with served(server) as port:
+        found = texts(diagnosis.talk(line_to(port)))
+    assert "ends inside a feature, granted 1024 octets" in found["meter"].text
+    assert not any(one.wrong for one in found.values()) and "ST-01" in found
 
 
 def test_the_latency_of_an_adapter_is_measured_and_explained() -> None:
