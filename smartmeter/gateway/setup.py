@@ -114,6 +114,9 @@ def check_options(folder: Path, esn: str, tms: str | None) -> None:
         _check_name("--esn", esn, "give another")
     if os.path.lexists(folder / SETTINGS):
         raise _there_already(folder / SETTINGS)
+    there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), None)
+    if there is not None and not os.path.isdir(there):
+        raise SettingsError(f"--out {folder}", f"{there} is no folder", "name a folder")
 
 
 def _check_name(place: str, name: str, remedy: str) -> None:

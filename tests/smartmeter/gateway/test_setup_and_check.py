@@ -82,12 +82,17 @@ def test_init_asks_before_it_probes_and_a_no_leaves_the_port_alone(tmp_path: Pat
         (("--tms", ""), "--tms, address '': is no bearer"),
         (("--esn", "sm-1"), "--esn: ESN 'sm-1' is not"),
         ((), "gateway.toml: is there already"),
+        (("--out", "gateway.toml"), "--out gateway.toml: gateway.toml is no folder; name a folder"),
+        (("--out", "gateway.toml/x"), "x: gateway.toml is no folder; name a folder"),
+        (("--out", "loop/x"), "loop/x: loop is no folder; name a folder"),
     ],
 )
 def test_init_refuses_what_is_wrong_before_it_touches_a_port(
-    options: tuple[str, ...], told: str, tmp_path: Path
+    options: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not options:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    if not options or "--out" in options:
         (tmp_path / "gateway.toml").touch()
     line = ("gateway", "init", "--out", str(tmp_path), "--port", "/dev/ups", "--yes", *options)
     done = CliRunner().invoke(group, line)
