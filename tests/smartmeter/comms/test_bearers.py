@@ -154,7 +154,7 @@ async def test_a_send_on_a_closed_connection_is_dropped(far: FarEnd) -> None:
 @pytest.mark.parametrize(
     "address",
     ["", "tcp", "tcp:h", "tcp:h:0", "tcp:h:65536", "tcp:::1:5", "ssl:h:1", "mqtt:h:1/a+b",
-     "mqtt:h:1/", "mqtt:h:1/a//b", "udp:[]:5", "tcp:h:٣"],
+     "mqtt:h:1/", "mqtt:h:1/a//b", "mqtt:h:1/" + 65 * "a", "udp:[]:5", "tcp:h:٣"],
 )  # fmt: skip
 def test_an_address_that_is_none_is_refused_with_what_to_write(address: str) -> None:
     with pytest.raises(SettingsError) as caught:

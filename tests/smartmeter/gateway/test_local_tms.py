@@ -32,7 +32,7 @@ def arrivals(data: Path, now_s: int, keep_days: int | None, left: int) -> list[i
     async def run() -> list[int]:
         await local.start(Calendar(now_s * US_PER_S, 1, monotonic_us()))
         server = local.server
-        assert server is not None
+        assert server is not None and not local.damaged
         try:
             while True:
                 await asyncio.sleep(0.02)

@@ -15,7 +15,8 @@ ESN, HOUR_S = FACTORY.esn, 3600
 def test_every_code_of_the_display_has_its_words() -> None:
     said = {sentence(state, error) for state in State for error in ErrorCode}
     assert len(said) == len(State) * len(ErrorCode)
-    assert all(sentence(State.PROVISIONED, 0, warning) for warning in WarningCode)
+    warned = {sentence(State.PROVISIONED, 0, warning) for warning in WarningCode}
+    assert len(warned) == len(WarningCode)
     told = sentence(State.CONFIGURING, ErrorCode.CONFIGURATION_FAILED, why="its clock is not set")
     assert told.startswith("reads its meter; the meter cannot be read: its clock is not set; run")
     assert "retired" in sentence(State.PROVISIONED, ErrorCode.REGISTRATION_FAILED)

@@ -170,7 +170,10 @@ async def test_notification_hosts_are_bounded_and_known_after_a_restart(tms: Tms
         again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
         again.load(0)
         assert again.registrations.hosts == {HOST.esn}
-        tms.head_end.registrations.hosts = {str(n) for n in range(MAX_HOSTS)}
+        others = {str(n) for n in range(MAX_HOSTS)}
+        tms.head_end.registrations.hosts = {*others, HOST.esn}
+        assert (await host.register(NodeType.NOTIFICATION_HOST))[0] == 0, "it has its place"
+        tms.head_end.registrations.hosts = others
         assert await host.register(NodeType.NOTIFICATION_HOST) == bytes([ResponseCode.bsy])
         assert (await host.register())[0] == 0, "as what it was before"
 

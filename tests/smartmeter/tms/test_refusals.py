@@ -97,7 +97,10 @@ def test_what_a_store_has_no_place_to_wait_for_is_counted_later(
         now.setattr(store, "write", is_full)
         with pytest.raises(StorageError):
             head_end.expire(0)
-    head_end.expire(1)
+    for now_us in range(1, 4):
+        head_end.expire(now_us)
+        while later:
+            later.pop()()
     rows = store.read("SELECT reason, count FROM security_events")
     assert [tuple(row) for row in rows] == [("not-an-apdu", 1)]
 
