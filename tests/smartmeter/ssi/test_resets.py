@@ -14,6 +14,7 @@ from protocols.c1218.device import Refused
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.faults import Partition
+from smartmeter.ssi.log_reading import SELF_READ
 from smartmeter.ssi.memory import Memory, Resets
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -240,6 +241,8 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     meter.mains(True, street.world.now_us)
     street.run(HOUR_S // 2)
     assert reads.added == 1
+    expected = module.parts.memory.resets.effects_due[str(SELF_READ)]
+    assert len(expected) == 1, "another of that time in the meter's log is not the module's"
     street.run(HOUR_S)
     assert reads.added == 2
 
