@@ -160,7 +160,7 @@ def test_a_file_with_another_meter_is_not_taken_up() -> None:
         sessions.converse(client, sessions.original(), cloning.script(client.limits))
 
 
-def test_a_table_that_is_none_is_left_out_and_a_lost_session_is_no_refusal() -> None:
+def test_a_table_or_grant_that_is_none_is_left_out_and_a_lost_session_is_no_refusal() -> None:
     general = bytearray(IMAGE.tables[0])
     general[13:19] = 1, 0, 0, 0, 0, 0
     tables = {0: bytes(general[:19]) + b"\x2b\x2b", 1: IMAGE.tables[1], 5: IMAGE.tables[5]}
@@ -170,8 +170,10 @@ def test_a_table_that_is_none_is_left_out_and_a_lost_session_is_no_refusal() -> 
         table = getattr(request, "table", None)
         if table == 3 or not isinstance(request, FullRead | Identify | Logon | Negotiate):
             return Response(lost if table == 3 else ResponseCode.sns)
+        if isinstance(request, Negotiate):
+            return Response(ResponseCode.ok, b"\1\0\0\6")  # 256 octets, in no packet
         if table is None:
-            return Response(ResponseCode.ok, b"\0\1\0\0\6")
+            return Response(ResponseCode.ok, b"\0\1\0\0")
         wrong = b"\0" if table == 5 else b""
         return Response(ResponseCode.ok, block(tables[table]) + wrong)
 
@@ -190,6 +192,7 @@ def test_a_table_that_is_none_is_left_out_and_a_lost_session_is_no_refusal() -> 
     image = cloning.image()
     assert image.missing == (5,) and image.refused == {3: ResponseCode.isc}
     assert sorted(image.tables) == [0, 1] and "announces" in cloning.faults[5]
+    assert (image.link.packet_octets, image.link.packets) == (64, 1)
 
 
 def test_secrets_are_blanked_and_keep_their_shape() -> None:
