@@ -407,6 +407,15 @@ def test_a_qualifier_that_is_set_with_the_time_tells_which_hour_is_meant(saving:
     assert bench.meter.clock.utc_s(bench.now_us) == int(wanted.timestamp())
 
 
+@pytest.mark.parametrize("month", [1, 7])
+def test_a_time_in_the_hour_that_is_left_out_is_one_without_daylight_saving(month: int) -> None:
+    begin = int(datetime(2026, month, 1, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=begin * US_PER_S)
+    shown = int(datetime(2026, 3, 8, 2, 30, tzinfo=UTC).timestamp())
+    meant = int(datetime(2026, 3, 8, 7, 30, tzinfo=UTC).timestamp())
+    assert bench.meter.metering.time.instant_of(shown) == meant
+
+
 def test_a_user_defined_table_is_its_fragments_back_to_back() -> None:
     bench = Bench(PROFILES["industrial"])
     bench.wait(HOUR_US)
