@@ -26,6 +26,8 @@ _READ_OCTETS = 1 << 16
 _PIPE_WAITS, _PIPE_WAIT_MS = 100, 100
 #: A new file that was not written to for so long is of a program that has died, on any machine.
 FORGOTTEN_S = 86_400
+#: What a file system says that synchronises no folders.
+_NO_SUCH_THING = (errno.EINVAL, errno.ENOTSUP)
 
 
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
@@ -218,8 +220,15 @@ def sync_found(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the medium; OSError."""
-    _sync(folder)
+    """Return when the names in a folder are on the medium; OSError.
+
+    Where a file system knows no such thing, as some of another computer's, nothing is waited for.
+    """
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_THING:
+            raise
 
 
 def _sync(path: Path) -> None:

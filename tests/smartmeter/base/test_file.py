@@ -1,5 +1,6 @@
 """Files from a person are read up to a limit, whatever their name leads to."""
 
+import errno
 import os
 import time
 import tracemalloc
@@ -17,6 +18,7 @@ from smartmeter.base.file import (
     read_file,
     read_text,
     replacing,
+    sync_folder,
     write_new,
 )
 
@@ -268,3 +270,23 @@ def test_what_another_process_makes_meanwhile_is_not_replaced(
         write_new(path, b"ours")
     assert path.read_text() == "the other's" and free.read_text() == "made"
     assert sorted(os.listdir(tmp_path)) == ["free", "key"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_file_system_that_synchronises_no_folders_is_let_be() -> None:
+    folder = os.open("/proc/self", os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(folder)
+    os.close(folder)
+    sync_folder(Path("/proc/self"))
+
+
+def test_a_medium_that_fails_is_told_of_a_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)
