@@ -23,7 +23,7 @@ from smartmeter.meter.loads import flow_at
 CLOCKS = (CLOCK, 55, 57)
 REGISTERS = 23
 #: Why a table stands still; the last is where dates end.
-_STANDS = (TableError, KeyError, OverflowError)
+_STANDSTILL = (TableError, KeyError, OverflowError)
 
 
 class RunningOn:
@@ -50,7 +50,7 @@ class RunningOn:
             if table in (PROFILE_STATUS, PROFILE) and self._profile is not None:
                 self._advance(elapsed_s)
                 return self._profile.table(table)
-        except _STANDS:
+        except _STANDSTILL:
             return None  # a count beyond its field, or a table that does not decode, stands still
         return None
 
@@ -66,7 +66,7 @@ class RunningOn:
 
         No more at once, however far behind the image is: other meters have their turn between.
         """
-        with suppress(*_STANDS):  # as for one who looks
+        with suppress(*_STANDSTILL):  # as for one who looks
             self._advance(min(self._elapsed_s(now_us), self._done_s + HOUR_S))
 
     def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
