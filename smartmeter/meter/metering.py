@@ -62,8 +62,10 @@ class Metering:
         self.demands: dict[int, DemandMeter] = {}
         self.billing = Billing(profile, clock, note, self.counters, self._counts)
         self.billing.begin(program)
-        self.recorders = Recorders(profile, clock, on_interval)
-        self.recorders.begin(program, self.totals, 0)
+        self.recorders = Recorders(
+            profile, clock, on_interval, lambda: (self.totals, self.test_mode)
+        )
+        self.recorders.begin(program, 0)
         self._new_demands(program)
         self._use(program)
 
@@ -100,7 +102,7 @@ class Metering:
             same = dict.fromkeys(same, False)
         moved_s = program.zone_min * 60 - self._clock.zone_s
         if same["profile"]:
-            self.recorders.zone_moved(moved_s, self.measured_us, self.totals, self.test_mode)
+            self.recorders.zone_moved(moved_s, self.measured_us)
         self._clock.use(program)
         if not same["sources"]:
             self.totals = {}
@@ -114,7 +116,7 @@ class Metering:
         if same["profile"]:
             self.recorders.use(program)
         else:
-            self.recorders.begin(program, self.totals, self.measured_us)
+            self.recorders.begin(program, self.measured_us)
         self._interrupt_demands(moved_s)
         self.time.use(program)
         self._use(program)
@@ -137,7 +139,7 @@ class Metering:
         self.measured_us = utc_us
         self.time.begin(utc_us // US_PER_S)
         self._on_boundary(utc_us)
-        self.recorders.begin(self.program, self.totals, utc_us)
+        self.recorders.begin(self.program, utc_us)
 
     def _on_boundary(self, utc_us: int) -> None:
         """A demand that begins on its boundary is measured whole."""
@@ -196,7 +198,7 @@ class Metering:
         if utc_us % MINUTE_US == 0:
             local_minute = (utc_s + self._clock.zone_s) // 60
             self._end_demands(local_minute, utc_s)
-            self.recorders.minute_ended(local_minute, utc_s, self.totals, self.test_mode)
+            self.recorders.minute_ended(local_minute, utc_s)
         self._calendar(utc_s)
 
     # Demand.
@@ -250,7 +252,7 @@ class Metering:
         length_s = max(self.measured_us - off_since_us, 0) // US_PER_S
         self.counters[OUTAGE_COUNT] += 1
         self.counters[OUTAGES] += 1
-        self.recorders.power_returned(old_us, self.measured_us, self.totals, self.test_mode)
+        self.recorders.power_returned(old_us, self.measured_us)
         self._interrupt_demands()
         for meter in self.demands.values():
             meter.cool(length_s)
@@ -262,7 +264,7 @@ class Metering:
         """Go on at another time; measured up to the old one before."""
         self.credit()
         old_us, self.measured_us = self.measured_us, utc_us
-        self.recorders.clock_set(old_us, utc_us, self.totals, self.test_mode)
+        self.recorders.clock_set(old_us, utc_us)
         self._interrupt_demands()
         self.flow_changed()
         season = self.time.state.season
@@ -316,7 +318,7 @@ class Metering:
     def record_profile(self, on: bool) -> None:
         """Start or stop recording in all sets."""
         edition = self.program.formats.std_version_no
-        self.recorders.record(on, self.totals, self.measured_us, edition)
+        self.recorders.record(on, self.measured_us, edition)
 
     def clear_data(self) -> None:
         """Forget collected data (procedure 3); the configuration stays.
@@ -326,7 +328,7 @@ class Metering:
         self.totals = dict.fromkeys(self.totals, 0)
         self.billing.clear()
         self._new_demands(self.program)
-        self.recorders.clear(self.totals, self.measured_us)
+        self.recorders.clear(self.measured_us)
 
     def set_test_mode(self, on: bool) -> None:
         """Enter or leave test mode: what flows in it is in no billing register."""

@@ -24,12 +24,20 @@ Totals = Mapping[int, int]
 
 
 class Recorders:
-    """The sets that the program has; ``tell`` hears of each finished interval of the first."""
+    """The sets that the program has; ``on_interval`` hears of each finished one of the first.
+
+    ``measured`` gives the exact totals of the sources now, and whether this is test mode.
+    """
 
     def __init__(
-        self, profile: DeviceProfile, clock: Clock, tell: Callable[[Interval], None]
+        self,
+        profile: DeviceProfile,
+        clock: Clock,
+        on_interval: Callable[[Interval], None],
+        measured: Callable[[], tuple[Totals, bool]],
     ) -> None:
-        self._profile, self._clock, self._on_interval = profile, clock, tell
+        self._profile, self._clock = profile, clock
+        self._on_interval, self._measured = on_interval, measured
         self._sets: list[Recorder] = []
         self.recording = True
 
@@ -37,7 +45,7 @@ class Recorders:
         """Go through the sets."""
         return iter(self._sets)
 
-    def begin(self, program: Program, totals: Totals, utc_us: int) -> None:
+    def begin(self, program: Program, utc_us: int) -> None:
         """Begin the sets of a program with nothing recorded."""
         styles, plain = self._profile.lists, ListStyle()
         self._sets = [
@@ -52,7 +60,7 @@ class Recorders:
         ]
         for recorder in self._sets:
             recorder.changed = set(range(recorder.set.blocks))
-        self._mark_all({**dict.fromkeys(program.measured, 0), **totals}, utc_us)
+        self._mark_all({**dict.fromkeys(program.measured, 0), **self._measured()[0]}, utc_us)
 
     def _mark_all(self, totals: Totals, utc_us: int) -> None:
         for recorder in self._sets:
@@ -73,8 +81,9 @@ class Recorders:
         for recorder in self._sets:
             recorder.measured_us += span_us
 
-    def minute_ended(self, local_minute: int, utc_s: int, totals: Totals, test: bool) -> None:
+    def minute_ended(self, local_minute: int, utc_s: int) -> None:
         """End the intervals that end with this minute of the local standard time."""
+        totals, test = self._measured()
         for recorder in self._sets:
             if local_minute % recorder.set.length_min:
                 continue
@@ -90,33 +99,32 @@ class Recorders:
                 if interval is not None:
                     self._on_interval(interval)
 
-    def record(self, on: bool, totals: Totals, utc_us: int, edition: int) -> None:
+    def record(self, on: bool, utc_us: int, edition: int) -> None:
         """Start or stop recording in all sets (procedures 16 and 17)."""
         if on == self.recording:
             return
-        self.recording = on
+        self.recording, (totals, _) = on, self._measured()
         code = STOPPED if edition > 1 else SKIPPED
         for recorder in self._sets if on else ():
             self._tell(recorder, recorder.fill_block(totals, code))
         self._mark_all(totals, utc_us)
 
-    def power_returned(self, old_us: int, new_us: int, totals: Totals, test: bool) -> None:
+    def power_returned(self, old_us: int, new_us: int) -> None:
         """Record the intervals of an outage as skipped; nothing flowed."""
         for recorder in self._sets:
-            self._skip(recorder, old_us, new_us, POWER_FAILED, totals, test)
+            self._skip(recorder, old_us, new_us, POWER_FAILED)
 
-    def clock_set(self, old_us: int, new_us: int, totals: Totals, test: bool) -> None:
+    def clock_set(self, old_us: int, new_us: int) -> None:
         """Go on at another time: skipped, partial and long intervals, and their flags."""
         for recorder in self._sets:
             if new_us >= old_us:
-                self._skip(recorder, old_us, new_us, CLOCK_FORWARD, totals, test)
+                self._skip(recorder, old_us, new_us, CLOCK_FORWARD)
             else:
-                self._set_back(recorder, old_us, new_us, totals, test)
+                self._set_back(recorder, old_us, new_us)
 
-    def _skip(
-        self, recorder: Recorder, old_us: int, new_us: int, flag: int, totals: Totals, test: bool
-    ) -> None:
+    def _skip(self, recorder: Recorder, old_us: int, new_us: int, flag: int) -> None:
         """End the running interval, and record those up to ``new_us`` as skipped."""
+        totals, test = self._measured()
         length_us = recorder.length_s * US_PER_S
         recorder.common |= flag
         recorder.short = True
@@ -139,10 +147,9 @@ class Recorders:
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = (flag, True) if inside else (0, False)
 
-    def _set_back(
-        self, recorder: Recorder, old_us: int, new_us: int, totals: Totals, test: bool
-    ) -> None:
+    def _set_back(self, recorder: Recorder, old_us: int, new_us: int) -> None:
         """Set back within the running interval, it is long; further back, the block ends."""
+        totals, test = self._measured()
         recorder.common |= CLOCK_BACKWARD
         start_us = old_us - self._clock.after_boundary_us(recorder.length_s, old_us)
         if new_us >= start_us:
@@ -157,12 +164,13 @@ class Recorders:
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = CLOCK_BACKWARD if inside else 0, inside
 
-    def zone_moved(self, moved_s: int, utc_us: int, totals: Totals, test: bool) -> None:
+    def zone_moved(self, moved_s: int, utc_us: int) -> None:
         """End the blocks whose boundaries a new zone moves, before the clock takes it.
 
         For local time, in which they lie, it is a clock that was set: the running
         interval is partial, and times in the block count back as before.
         """
+        totals, test = self._measured()
         flag = CLOCK_FORWARD if moved_s > 0 else CLOCK_BACKWARD
         for recorder in self._sets:
             length_us = recorder.length_s * US_PER_S
@@ -179,14 +187,14 @@ class Recorders:
             inside = (after_us + moved_s * US_PER_S) % length_us != 0
             recorder.common, recorder.short = flag if inside else 0, inside
 
-    def clear(self, totals: Totals, utc_us: int) -> None:
+    def clear(self, utc_us: int) -> None:
         """Empty all rings (procedure 3)."""
         for recorder in self._sets:
             recorder.clear()
             recorder.plain()
             for gauge in recorder.gauges:
                 gauge.pulses = 0
-        self._mark_all(totals, utc_us)
+        self._mark_all(self._measured()[0], utc_us)
 
     def to_json(self) -> list[Any]:
         """Give the state without the blocks for non-volatile memory."""
