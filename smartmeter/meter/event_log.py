@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansi_tables.events import MANUFACTURER_EVENT
 from ansi_tables.times import encode_time
@@ -86,30 +86,53 @@ _MONITORED_SETS = {
     EventCode.TABLE_WRITTEN: "STD_TBLS_MONITORED_FLAGS",
     EventCode.PROCEDURE_INVOKED: "STD_PROC_MONITORED_FLAGS",
 }
-#: What a log is called in the tables: control, data, and the members of ST-71 that size it.
-_HISTORY = (73, 74, "NBR_HISTORY_ENTRIES", "HIST_DATA_LENGTH", "HIST_INHIBIT_OVF_FLAG")
-_EVENT = (75, 76, "NBR_EVENT_ENTRIES", "EVENT_DATA_LENGTH", "EVENT_INHIBIT_OVF_FLAG")
+
+
+class _Names(NamedTuple):
+    """What a log is called: its control and data tables, and the members of ST-71 that size it."""
+
+    control: int
+    data: int
+    entries: str
+    length: str
+    inhibit: str
+
+
+_HISTORY = _Names(73, 74, "NBR_HISTORY_ENTRIES", "HIST_DATA_LENGTH", "HIST_INHIBIT_OVF_FLAG")
+_EVENT = _Names(75, 76, "NBR_EVENT_ENTRIES", "EVENT_DATA_LENGTH", "EVENT_INHIBIT_OVF_FLAG")
+
+
+class Entry(NamedTuple):
+    """What a log keeps of an event; ``number`` counts the events of both logs."""
+
+    moment: datetime | None
+    number: int
+    user_id: int
+    code: int
+    argument: bytes
+
+
+_BLANK = Entry(None, 0, 0, 0, b"")
 
 
 class Log:
     """One of the two logs, as encoded entries."""
 
-    def __init__(self, program: Program, history: bool, style: ListStyle) -> None:
-        self._history = history
-        control, self._data, size, length, inhibit = _HISTORY if history else _EVENT
-        self._control = control
+    def __init__(self, program: Program, names: _Names, style: ListStyle) -> None:
+        self._names = names
         dims = program.table(71)
-        capacity = dims.get(size, 0) if self._data in program.formats.std_tbls_used else 0
+        there = names.data in program.formats.std_tbls_used
+        capacity = dims.get(names.entries, 0) if there else 0
         self._flags: Mapping[str, int] = dims.get("LOG_FLAGS", {})
-        self._length: int = dims.get(length, 0)
+        self._length: int = dims.get(names.length, 0)
         self.use(program)
-        pointers = ListPointers(capacity, style, bool(self._flags.get(inhibit)))
-        self.list = KeptList(pointers, self._entry(None, 0, 0, 0, 0, b""))
+        pointers = ListPointers(capacity, style, bool(self._flags.get(names.inhibit)))
+        self.list = KeptList(pointers, self._encoded(_BLANK, 0))
 
     def use(self, program: Program) -> None:
         """Take the control table of a program with the same log."""
         self._formats = program.formats
-        self._monitored: Mapping[str, frozenset[int]] = program.table(self._control)
+        self._monitored: Mapping[str, frozenset[int]] = program.table(self._names.control)
 
     def wants(self, code: EventCode, subject: int) -> bool:
         """Tell whether the control table wants an event in this log."""
@@ -122,39 +145,24 @@ class Log:
         needed = _MONITORED_SETS.get(code)
         return needed is None or subject in self._monitored[needed]
 
-    def add(
-        self,
-        code: EventCode,
-        moment: datetime | None,
-        number: int,
-        user_id: int,
-        argument: bytes,
-    ) -> None:
-        """Append an event, if there is room."""
+    def add(self, entry: Entry) -> None:
+        """Append an entry, if there is room."""
         pointers = self.list.pointers
         if pointers.add():
-            entry = self._entry(moment, number, pointers.added, user_id, code, argument)
-            self.list.add(entry)
+            self.list.add(self._encoded(entry, pointers.added))
 
-    def _entry(
-        self,
-        moment: datetime | None,
-        number: int,
-        sequence: int,
-        user_id: int,
-        code: int,
-        argument: bytes,
-    ) -> bytes:
-        formats, order = self._formats, self._formats.data_order
+    def _encoded(self, entry: Entry, sequence: int) -> bytes:
+        formats, order, flags = self._formats, self._formats.data_order, self._flags
+        is_event = self._names is _EVENT
         parts = []
-        if not self._history or self._flags.get("HIST_DATE_TIME_FLAG"):
-            parts.append(encode_time("LTIME_DATE", moment, formats.tm_format, order))
-        if self._flags.get("EVENT_NUMBER_FLAG"):
-            parts.append((number % 65536).to_bytes(2, order))
-        if not self._history or self._flags.get("HIST_SEQ_NBR_FLAG"):
+        if is_event or flags.get("HIST_DATE_TIME_FLAG"):
+            parts.append(encode_time("LTIME_DATE", entry.moment, formats.tm_format, order))
+        if flags.get("EVENT_NUMBER_FLAG"):
+            parts.append((entry.number % 65536).to_bytes(2, order))
+        if is_event or flags.get("HIST_SEQ_NBR_FLAG"):
             parts.append((sequence % 65536).to_bytes(2, order))
-        parts += [user_id.to_bytes(2, order), code.to_bytes(2, order)]
-        return b"".join(parts) + argument[: self._length].ljust(self._length, b"\0")
+        parts += [entry.user_id.to_bytes(2, order), entry.code.to_bytes(2, order)]
+        return b"".join(parts) + entry.argument[: self._length].ljust(self._length, b"\0")
 
     def image(self) -> bytes:
         """Give the log's data table."""
@@ -175,8 +183,8 @@ class Logs:
     def begin(self, program: Program) -> None:
         """Begin with empty logs; numbers of events go on."""
         plain = ListStyle()
-        self.event = Log(program, False, self._styles.get("event", plain))
-        self.history = Log(program, True, self._styles.get("history", plain))
+        self.event = Log(program, _EVENT, self._styles.get("event", plain))
+        self.history = Log(program, _HISTORY, self._styles.get("history", plain))
 
     def use(self, program: Program) -> None:
         """Take a program with the same logs."""
@@ -195,7 +203,7 @@ class Logs:
         logs = [log for log in (self.event, self.history) if log.wants(code, subject)]
         self._number += bool(logs)
         for log in logs:
-            log.add(code, moment, self._number, user_id, argument)
+            log.add(Entry(moment, self._number, user_id, code, argument))
         return bool(logs)
 
     def to_json(self) -> list[Any]:
