@@ -245,21 +245,28 @@ class Relay:
         which it did not notice; the relay that it speaks to knows it.  A relay that is asked, and
         takes us for its way up by another path, brings the request back: that ends here.
         """
-        apdu, came = message.apdu, message.came
-        assert apdu.called is not None
-        is_registered = self._is_registered(apdu.called)
-        may_be_below = is_registered or came == self.upstream
-        has_come_back = self._ways.is_relay(came) and self._due.is_looked_for(
-            _key_of(apdu), came, apdu
-        )
-        named = () if is_registered else self._ways.relays_named(apdu.called, came)
-        relays = self._ways.relays(came) if may_be_below else ()
-        relays = (*named, *(path for path in relays if path not in named))
-        relays = () if has_come_back else relays
+        called = message.apdu.called
+        assert called is not None
+        is_registered = self._is_registered(called)
+        relays = self._relays_to_ask(called, message, is_registered=is_registered)
         if relays:
             self._forward_by(relays[0], message, now_us, relays[1:])
         else:
             self._error(message, ResponseCode.netr if is_registered else ResponseCode.uat)
+
+    def _relays_to_ask(
+        self, called: ApTitle, message: Message, *, is_registered: bool
+    ) -> tuple[Hashable, ...]:
+        """Give the relays below that may know a title, the one that it names first."""
+        apdu, came = message.apdu, message.came
+        if self._ways.is_relay(came) and self._due.is_looked_for(_key_of(apdu), came, apdu):
+            return ()  # It has come back.
+        if is_registered:
+            return self._ways.relays(came)
+        named = self._ways.relays_named(called, came)
+        if came != self.upstream:
+            return named
+        return (*named, *(path for path in self._ways.relays(came) if path not in named))
 
     def _is_registered(self, title: ApTitle) -> bool:
         """Tell whether a title is on a list of registrations: its owner's, or the relay's own."""
