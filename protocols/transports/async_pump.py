@@ -1,4 +1,4 @@
-"""The same machine and the same conversation in an asyncio loop.
+"""The machine and the conversation of ``pump``, in an asyncio loop.
 
 ::
 

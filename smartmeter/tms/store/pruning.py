@@ -1,4 +1,4 @@
-"""Rows that are older than a day are dropped, in steps so small that reports do not wait.
+"""Rows from before a given day are dropped, in steps so small that reports do not wait.
 
 Each step is one change of the store's writer: rows go and their numbers are
 kept, or neither.  A row counts as old when both its own time and its arrival
