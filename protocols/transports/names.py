@@ -20,6 +20,11 @@ def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
     ``rts`` and ``dtr`` are the lines that many probes take their power from.
     What passes goes into the capture of this process, if there is one.
     """
+    if name.lower().startswith(("c1222:", "c1222+")):
+        raise PortNameError(
+            f"{name:.80} names a node on the network, no port:"
+            " protocols.transports.network_meter reads it"
+        )
     if name.startswith(MODEM):
         # A board beside its meter dials nobody, and keeps nothing of a modem in memory.
         from protocols.transports.modem_port import ModemPort, call_name
