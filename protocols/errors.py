@@ -124,6 +124,8 @@ _MEANINGS = {
     "dnr": "the data are not ready; try again later",
     "dlk": "the data are locked; try again later",
 }
+#: What they say to a Logon, which names a user and no table.
+_OF_A_LOGON = dict.fromkeys(("err", "isc", "iar"), "it may want another user id or user name")
 
 
 class ServiceRefused(ProtocolError):
@@ -134,7 +136,8 @@ class ServiceRefused(ProtocolError):
         self.name = name
         self.request = request
         text = f"{request}: the meter answered {name} ({code:02X}H)"
-        meaning = _MEANINGS.get(name)
+        meanings = _MEANINGS | _OF_A_LOGON if request.endswith("Logon") else _MEANINGS
+        meaning = meanings.get(name)
         super().__init__(f"{text}: {meaning}" if meaning else text)
 
 

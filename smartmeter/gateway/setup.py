@@ -75,7 +75,8 @@ def probe(port: str, password: str, user_id: int, rts: bool = True, dtr: bool = 
                 except ServiceRefused:
                     locked.append(number)
     except (ProtocolError, ValueError) as error:
-        return Found(port, False, f"no meter answers: {without_port(port, str(error))}")
+        who = "a meter lets nobody in" if isinstance(error, ServiceRefused) else "no meter answers"
+        return Found(port, False, f"{who}: {without_port(port, str(error))}")
     try:
         identity = Snapshot(images)[1]
     except KeyError:

@@ -121,7 +121,7 @@ def test_a_refusal_at_the_beginning_of_a_new_session_is_not_one_of_the_table() -
     talk.settings = LogonSettings(user_id=200)
     done = line.run(talk.read(3))
     assert isinstance(done, ScriptFailed) and isinstance(done.error, SessionEnded)
-    assert "Logon: the meter answered iar" in str(done.error)
+    assert "Logon: the meter answered iar (05H): it may want another user id" in str(done.error)
 
 
 def test_a_table_that_alone_is_refused_with_isss_is_refused() -> None:

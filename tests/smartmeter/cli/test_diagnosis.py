@@ -24,6 +24,7 @@ from protocols.transports.pump import open_meter
 from smartmeter.base.finding import Finding
 from smartmeter.cli import diagnosis
 from smartmeter.cli.doctor import look_at_board
+from smartmeter.gateway.setup import probe
 from tests.protocols.c1218.adapter import Adapter
 from tests.protocols.c1218.deviations import IMAGES, Deviant
 from tests.protocols.c1218.device_bench import ModelDevice
@@ -138,6 +139,13 @@ def test_a_meter_whose_features_end_in_the_middle_is_looked_at_all_the_same(feat
         found = texts(diagnosis.talk(line_to(port)))
     assert "ends inside a feature, granted 1024 octets" in found["meter"].text
     assert not any(one.wrong for one in found.values()) and "ST-01" in found
+
+
+def test_a_meter_that_does_not_know_the_user_is_not_told_as_none() -> None:
+    with served(Server(ModelDevice())) as port:
+        found = probe(port, "", 200)
+    assert not found.meter and found.text.startswith("a meter lets nobody in: Logon: ")
+    assert "it may want another user id or user name" in found.text
 
 
 def test_the_latency_of_an_adapter_is_measured_and_explained() -> None:

@@ -306,7 +306,8 @@ def test_a_dead_socket_of_another_user_is_not_told_as_a_gateway_that_runs() -> N
                 ask_status(path)
 
 
-def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
+def test_check_names_everything_that_would_fail(tmp_path: Path) -> None:
+    meter = str(tmp_path / "meter")  # its own: others leave sessions and wrong passwords behind
     (tmp_path / "file").write_text("")
     (tmp_path / "token").write_text("t")
     settings = tmp_path / "g.toml"
@@ -318,12 +319,14 @@ def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> N
         f'[home_assistant]\nurl = "wss://127.0.0.1:3/x"\ntoken_file = "{tmp_path}/token"\n'
     )
     key = {"SMARTMETER_MODULE_KEY": "00" * 16, "SMARTMETER_OPTICAL_PASSWORD": "wrong"}
-    checked = smartmeter("gateway", "check", "--settings", str(settings), "--json", **key)
-    assert checked.returncode == 1
+    with meter_process("--pty", meter):
+        checked = smartmeter("gateway", "check", "--settings", str(settings), "--json", **key)
+    told = checked.stdout + checked.stderr
+    assert checked.returncode == 1, told
     wrong = {one["subject"] for one in json.loads(checked.stdout) if one["wrong"]}
     assert {str(tmp_path / "file" / "data"), "tcp:127.0.0.1:1", "broker 127.0.0.1:1"} <= wrong
-    assert {"InfluxDB 127.0.0.1:2", "Home Assistant 127.0.0.1:3"} <= wrong
-    assert meter in wrong, "the wrong password"
+    assert {"InfluxDB 127.0.0.1:2", "Home Assistant 127.0.0.1:3"} <= wrong, told
+    assert "the meter refuses the password" in told and meter in wrong, told
     assert "Traceback" not in checked.stderr
 
 
