@@ -109,12 +109,6 @@ class LightMeters:
         """Give the registers: Wh delivered, Wh received, varh delivered, varh received."""
         return self.energy_ws // WS_PER_WH
 
-    def reset_demand(self) -> Array:
-        """Give the highest demands in W, and start anew."""
-        highest, self.max_demand_w = self.max_demand_w, np.zeros_like(self.max_demand_w)
-        self.max_demand_minute[:] = 0
-        return highest
-
     @property
     def octets(self) -> int:
         """Give the memory of all meters together."""

@@ -137,13 +137,6 @@ class Recorder:
 
     # Recording.
 
-    @property
-    def next_sequence(self) -> int:
-        """Give the sequence of the interval that is recorded next."""
-        if self.pointers.valid and self.used < self.set.intervals:
-            return (self.pointers.added - 1) * self.set.intervals + self.used
-        return self.pointers.added * self.set.intervals
-
     def end(self, utc_s: int, totals: Mapping[int, int], test: bool) -> Interval | None:
         """Close the running interval; None when the list may not take it."""
         code = TEST_DATA if test else CHANGED if self.reprogrammed else OK
@@ -194,7 +187,8 @@ class Recorder:
         ]
         common = self.common | (DST_IN_FORCE if self._clock.dst_on else 0)
         block = self.blocks[self._slot]
-        interval = Interval(self.next_sequence, utc_s, stored, common, max(codes, default=code))
+        sequence = (self.pointers.added - 1) * self.set.intervals + self.used
+        interval = Interval(sequence, utc_s, stored, common, max(codes, default=code))
         if code not in EMPTY:
             block.simple |= 1 << self.used
         block.end_time = self._time.encode(self._clock.moment(self._clock.stamp(utc_s)))
