@@ -36,9 +36,11 @@ from protocols.psem.services import (
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.way import PLAIN_WAY
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
+from smartmeter.ssi.bearers_up import BearersUp
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.own_tables import MAX_ANSWER_OCTETS
@@ -92,6 +94,19 @@ def test_a_module_shows_itself_on_a_bearer_that_came_up_though_nothing_waits() -
     street.device.bearer_up("link", street.world.now_us)
     street.run(60)
     assert street.host.registrations == before + 1, "once: the answer shows that it was seen"
+
+
+def test_a_bearer_is_doubted_once_after_two_messages_in_a_row_without_an_answer() -> None:
+    bearers = BearersUp()
+    bearers.up("link", PLAIN_WAY)
+    wait = bearers.wait("link", 1, 0)
+    bearers.unanswered(wait)
+    bearers.answered(wait, 1)
+    bearers.unanswered(wait)
+    assert bearers.doubted() == []
+    bearers.unanswered(wait)
+    bearers.unanswered(wait)
+    assert (bearers.doubted(), bearers.doubted()) == (["link"], [])
 
 
 def test_the_meters_default_table_and_elements_are_read_by_the_module() -> None:

@@ -16,7 +16,8 @@ from ansi_tables.ssi_tables import (
     Task,
 )
 from protocols.psem.codec import encode_request, table_data
-from protocols.psem.services import OffsetRead
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.meter.meter import MeterSettings
@@ -431,3 +432,20 @@ def test_what_the_module_loses_is_told_as_its_disposition_says(
     cause = Cause.ALARM if disposition is Disposition.ALARM else Cause.SCHEDULE
     assert {one for one, _ in told} == (set(codes) if disposition else set())
     assert all(one == cause for _, one in told)
+
+
+def test_a_port_without_room_answers_busy_and_only_delays_what_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = provisioned(schedule())
+    street.run(HOUR_S)
+    before, lists = len(street.host.intervals()), street.device.module.parts.memory.lists
+    with monkeypatch.context() as full:
+        full.setattr("smartmeter.ssi.meter_side.MAX_JOBS", 0)
+        lists.add_gap([1, lists.profile_epoch(1), 0, 2])
+        assert street.ask(encode_request(FullRead(1))) == [bytes([ResponseCode.bsy])]
+        street.run(HOUR_S)
+        assert len(street.host.intervals()) == before
+    street.run(HOUR_S)
+    told = [sequence for sequence, *_ in street.host.intervals()[before:]]
+    assert sorted(told) == [0, 1, *range(before, before + len(told) - 2)]

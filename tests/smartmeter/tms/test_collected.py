@@ -4,11 +4,15 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ansi_tables.ssi_tables import DEFAULT_BASE, AlarmSource, SsiTable
 from smartmeter.base.clock import Calendar
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms.collected import Collected
+from smartmeter.tms.interval_channels import channels_of
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.interval_rows import store_intervals
@@ -16,6 +20,7 @@ from smartmeter.tms.store.records import Part, store_notification
 from smartmeter.tms.store.sqlite import Store
 from tests.ansi_tables.meaning.device import put
 from tests.ansi_tables.meaning.recorder import a_recorder
+from tests.smartmeter.ssi.reading import Bench
 from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.stored import EPOCH_S, QUARTER_S, keep_context, store
 
@@ -97,3 +102,12 @@ async def test_an_alarm_is_told_in_the_words_of_who_saw_it(tmp_path: Path) -> No
         tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
         alarms = Service(tms).alarms.page()["alarms"][::-1]
         assert [one["text"] for one in alarms] == list(texts.values())
+
+
+@pytest.mark.parametrize("missing", [12, 62])
+def test_channels_whose_unit_a_context_does_not_tell_are_raw_and_have_numbers(missing: int) -> None:
+    context = dict(Bench(PROFILES["residential"]).context.images)
+    assert [name for name, _ in channels_of(context, 1, 2)] == ["Wh delivered", "Wh received"]
+    del context[missing]
+    raw = [("channel 0 (raw)", None), ("channel 1 (raw)", None)]
+    assert channels_of(context, 1, 2) == raw

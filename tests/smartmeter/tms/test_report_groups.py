@@ -119,7 +119,8 @@ def test_what_a_report_carried_is_named_by_its_table(office: Office) -> None:
     esn = office.factories[0].esn
     number = int(SsiTable.LOAD_PROFILE_PART)
     title = ApTitle.parse(".1")
-    for nbr, service in enumerate((None, encode_request(FullWrite(number, b"\x01"))), 1):
+    others = (encode_request(FullWrite(table, b"\x01")) for table in (number, 3))
+    for nbr, service in enumerate((None, *others), 1):
         services = report(esn, nbr, 2 * nbr)
         office.nodes[0].request(
             [services[0], service or services[1]], title, 0, 0, key_id=0, qualifier=NOTIFICATION
@@ -128,7 +129,10 @@ def test_what_a_report_carried_is_named_by_its_table(office: Office) -> None:
         office.head_end.receive(path, octets, 0)
         office.answers()
     rows = office.store.read("SELECT contents FROM reports ORDER BY number")
-    assert [row["contents"] for row in rows] == ['["LOAD_PROFILE_PART"]', f'["ST-{number}"]']
+    own = '["LOAD_PROFILE_PART"]'
+    assert [row["contents"] for row in rows] == [own, f'["ST-{number}"]', '["ST-3"]']
+    readings = office.store.read("SELECT table_nbr FROM readings")
+    assert [row["table_nbr"] for row in readings] == [number], "of registers only"
 
 
 @pytest.mark.parametrize("is_stored", [False, True])
