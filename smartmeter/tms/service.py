@@ -155,8 +155,7 @@ class Service:
         """
         if state and state not in list(State):
             raise SettingsError("state", f"no {state!r:.40}", f"choose of {', '.join(State)}")
-        holds = "instr(upper(esn), upper(?)) > 0"  # to LIKE, a NUL would be the end of a text
-        chosen = {holds: search[:MAX_SEARCH], "state=?": state}
+        chosen = {"esn LIKE ? ESCAPE '\\'": _like(search) if search else "", "state=?": state}
         values = [value for value in chosen.values() if value]
         where = " AND ".join(one for one, value in chosen.items() if value) or "TRUE"
         rows = self.store.read(
@@ -335,3 +334,11 @@ class Service:
 def _end(to_s: int) -> int:
     """Give the end of a time, 0 where it has none."""
     return to_s if to_s < MAX_SECOND else 0
+
+
+def _like(search: str) -> str:
+    text = search[:MAX_SEARCH]
+    for special in "\\%_":
+        text = text.replace(special, f"\\{special}")
+    # A NUL would end the pattern; no ESN has either.
+    return f"%{text.replace(chr(0), chr(0xFFFD))}%"
