@@ -10,14 +10,14 @@ that nobody takes it for whole.
 from __future__ import annotations
 
 import asyncio
+import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Path, Query
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from smartmeter.base.errors import SettingsError, SmartMeterError
@@ -63,7 +63,7 @@ class _Download(StreamingResponse):
             await super().stream_response(send_soon)
 
 
-def add_exports(app: FastAPI, database: Path) -> None:
+def add_exports(app: FastAPI, database: pathlib.Path) -> None:
     """Add the route."""
     under_way: set[Any] = set()
 
@@ -73,11 +73,13 @@ def add_exports(app: FastAPI, database: Path) -> None:
         responses={200: {"content": {one: {} for one in MEDIA_TYPES.values()}}},
     )
     async def export(
-        kind: str,
+        kind: Annotated[str, Path(json_schema_extra={"enum": [*KINDS]})],
         esn: Annotated[list[str] | None, Query(max_length=MAX_NAMED)] = None,
         from_: str = Query("", alias="from", max_length=40),
         to: str = Query("", max_length=40),
-        format_: str = Query("csv", alias="format", max_length=8),
+        format_: str = Query(
+            "csv", alias="format", max_length=8, json_schema_extra={"enum": [*FORMATS]}
+        ),
         place: bool = False,
     ) -> Any:
         if kind not in KINDS:
@@ -102,6 +104,6 @@ def add_exports(app: FastAPI, database: Path) -> None:
         return _Download(chain([first], pieces), name, MEDIA_TYPES[format_], ended)
 
 
-def _pieces(database: Path, chosen: Selection, kind: str, format_: str) -> Iterator[str]:
+def _pieces(database: pathlib.Path, chosen: Selection, kind: str, format_: str) -> Iterator[str]:
     with closing(Archive(database)) as archive:
         yield from export_pieces(archive, chosen, kind, format_)

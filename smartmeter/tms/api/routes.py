@@ -15,6 +15,8 @@ from smartmeter.base.instant import utc_second
 from smartmeter.tms.api.wrong_requests import Asked, add_refusals
 from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.fleet_upgrades import MAX_LIST
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.orders import OF_ONE_METER
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import MAX_SHIPMENT_OCTETS
 from smartmeter.tms.store.places import MAX_SECOND
@@ -35,13 +37,13 @@ class _Graph(PlainTextResponse):
 class JobRequest(Asked):
     """What a job is asked for with."""
 
-    kind: str = Field(max_length=40)
+    kind: str = Field(max_length=40, json_schema_extra={"enum": [*OF_ONE_METER]})
 
 
 class Cancellation(Asked):
     """Which jobs are cancelled: of a kind, of some meters, or both."""
 
-    kind: str = Field("", max_length=40)
+    kind: str = Field("", max_length=40, json_schema_extra={"enum": ["", *Kind]})
     esns: list[Annotated[str, Field(max_length=16)]] = Field([], max_length=MAX_LIST)
 
 
@@ -84,7 +86,7 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     async def meters(
         offset: int = Query(0, ge=0, le=1 << 31),
         limit: int = Query(25, ge=1, le=200),
-        state: str = Query("", max_length=40),
+        state: str = Query("", max_length=40, json_schema_extra={"enum": ["", *State]}),
         search: str = Query("", max_length=64),
         after: str = Query("", max_length=16),
     ) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from smartmeter.base.errors import StorageError
 from smartmeter.tms.api import export_routes
 from smartmeter.tms.api.export_routes import MAX_DOWNLOADS
 from smartmeter.tms.api.wrong_requests import MAX_BODY_OCTETS
+from smartmeter.tms.exports.kinds import FORMATS, KINDS
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.orders import OF_ONE_METER
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
@@ -240,7 +243,8 @@ async def test_the_openapi_document_says_what_is_sent_and_what_may_be_answered(
 ) -> None:
     client, _, _ = browser
     await client.post("/login", data={"user": "ann", "password": "good enough"})
-    paths = (await client.get("/openapi.json")).json()["paths"]
+    document = (await client.get("/openapi.json")).json()
+    paths = document["paths"]
     for path, methods in paths.items():
         for method, told in methods.items():
             assert "422" not in told["responses"], "it is answered with 400, and another shape"
@@ -249,6 +253,15 @@ async def test_the_openapi_document_says_what_is_sent_and_what_may_be_answered(
                 continue
             refusal = told["responses"]["4XX"]["content"]["application/json"]["schema"]
             assert refusal["required"] == ["error"], (path, method)
+    for name, kinds in (("JobRequest", OF_ONE_METER), ("Cancellation", ("", *Kind))):
+        assert document["components"]["schemas"][name]["properties"]["kind"]["enum"] == [*kinds]
+    for path, name, values in (
+        ("/api/meters", "state", ["", *State]),
+        ("/api/export/{kind}", "kind", [*KINDS]),
+        ("/api/export/{kind}", "format", [*FORMATS]),
+    ):
+        [told] = [one for one in paths[path]["get"]["parameters"] if one["name"] == name]
+        assert told["schema"]["enum"] == values
     assert "text/csv" in paths["/api/shipment"]["post"]["requestBody"]["content"]
     log_in = paths["/login"]["post"]
     assert log_in["requestBody"]["content"].keys() == {"application/x-www-form-urlencoded"}
