@@ -34,10 +34,9 @@ from smartmeter.tms.users import Users
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.embedded import WebServer
 from smartmeter.tms.web.login import HEADERS, Guard, add_login, is_own
-from smartmeter.tms.web.sessions import FailureLimit, SessionTable
+from smartmeter.tms.web.sessions import LIFE_S, FailureLimit, SessionTable
 
 RECONNECT_S = 10
-COOKIE_S = 12 * 3600
 
 
 class Site:
@@ -112,8 +111,9 @@ class Site:
         secret = secrets.token_urlsafe(32)
         app.add_middleware(BodyLimit)
         app.add_middleware(Guard, table=table)
-        # Named for this TMS alone: a browser gives a cookie to all ports of a host.
-        app.add_middleware(SessionMiddleware, secret, cookie, COOKIE_S, same_site="strict")
+        # Named for this TMS alone: a browser gives a cookie to all ports of a host.  It lasts as
+        # long as a session can, for no answer gives it anew; the table ends idle ones.
+        app.add_middleware(SessionMiddleware, secret, cookie, LIFE_S, same_site="strict")
         app.add_middleware(Unforeseen, explained=self._service.explained)
         app.add_middleware(_Headers)
         # Its application is one for the whole process: a site before this one may have served it.

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sqlite3
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
@@ -31,6 +32,7 @@ from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.upgrades import make_image, read_image
 from smartmeter.tms.users import Users
 from smartmeter.tms.web import frame
+from smartmeter.tms.web.sessions import LIFE_S
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.stored import EPOCH_S, record
 from tests.waiting import PATIENCE_S, until
@@ -172,6 +174,17 @@ async def test_who_asks_by_a_method_that_a_path_has_not_is_told_which_it_has(
     ):
         answer = await client.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_a_cookie_lasts_as_long_as_a_session_that_is_used_all_the_time(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _, _ = browser
+    answer = await client.post("/login", data={"user": "ann", "password": "good enough"})
+    assert f"Max-Age={LIFE_S};" in answer.headers["set-cookie"]
+    late_s = int(time.time()) + LIFE_S - 60
+    monkeypatch.setattr("itsdangerous.TimestampSigner.get_timestamp", lambda _: late_s)
+    assert (await client.get("/api/overview")).status_code == 200
 
 
 async def test_who_logs_in_at_another_tms_of_the_machine_stays_in_at_this_one(
