@@ -277,7 +277,12 @@ def from_compact(intervals: Sequence[CompactInterval]) -> list[dict[str, Any]]:
 
 
 def to_compact(intervals: Sequence[Mapping[str, Any]]) -> list[CompactInterval]:
-    """Give what the compact form codes; TableValueError for values of more than 64 bits."""
+    """Give what the compact form codes; TableValueError for what a reader refuses.
+
+    That are values of more than 64 bits, and more intervals or values than it takes.
+    """
+    _at_most(len(intervals), MAX_INTERVALS)
+    _at_most(sum(len(one["VALUES"]) for one in intervals), MAX_COMPACT_VALUES)
     given = [
         CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"])) for one in intervals
     ]

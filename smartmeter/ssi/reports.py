@@ -12,7 +12,6 @@ from ansi_tables.events import MANUFACTURER_EVENT
 from ansi_tables.ssi_fast import raw_octets
 from ansi_tables.ssi_layouts import (
     COMPACT,
-    MAX_COMPACT_VALUES,
     MAX_MONITORS,
     MAX_SCHEDULES,
     RAW,
@@ -165,13 +164,12 @@ def profile_part(
 def profile_image(value: Mapping[str, Any]) -> bytes:
     """Encode LOAD_PROFILE_PART in the form that is smaller: differences, or raw."""
     count = len(value["INTERVALS"])
-    if value["NBR_CHNS"] * count <= MAX_COMPACT_VALUES:
-        try:
-            compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
-        except TableValueError:  # more octets than its length can tell
-            compact = None
-        if compact and len(compact) <= raw_octets(count, value["STATUS_OCTETS"], value["NBR_CHNS"]):
-            return compact
+    try:
+        compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
+    except TableValueError:  # more values than a reader takes, or octets than its length can tell
+        compact = None
+    if compact and len(compact) <= raw_octets(count, value["STATUS_OCTETS"], value["NBR_CHNS"]):
+        return compact
     return ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
 
 

@@ -139,3 +139,14 @@ def test_a_value_beyond_64_bits_is_refused_on_both_ways(value: int) -> None:
     crafted = small[: -len(plain) - 2] + len(coded).to_bytes(2, "little") + coded
     with pytest.raises(TableError, match="64 bits"):
         ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, crafted)
+
+
+@pytest.mark.parametrize(("intervals", "channels"), [(4096, 4), (4097, 1), (4096, 5), (5000, 0)])
+def test_no_more_is_written_than_is_read(intervals: int, channels: int) -> None:
+    part = part_value([CompactInterval(900, b"", (0,) * channels)] * intervals, 1)
+    if (intervals, channels) == (4096, 4):
+        octets = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part)
+        assert ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, octets) == part
+        return
+    with pytest.raises(TableError, match=r"entries, at most"):
+        ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part)
