@@ -33,8 +33,9 @@ def test_a_short_message_is_one_pdu_with_its_octets_as_they_are() -> None:
     assert size == len(pdu) // 2 - 1, "without the length of the centre's address"
 
 
-@given(st.binary(min_size=1, max_size=MAX_OCTETS), st.integers(0, 1000))
-def test_octets_survive_their_parts_in_any_order(octets: bytes, reference: int) -> None:
+@given(st.integers(1, MAX_OCTETS), st.binary(min_size=1, max_size=9), st.integers(0, 1000))
+def test_octets_survive_their_parts_in_any_order(size: int, some: bytes, reference: int) -> None:
+    octets = (some * size)[:size]
     pdus = [as_delivered(pdu) for _, pdu in submit("15551234567", octets, reference)]
     joiner, got = PartJoiner(), []
     for pdu in reversed(pdus):
@@ -42,6 +43,18 @@ def test_octets_survive_their_parts_in_any_order(octets: bytes, reference: int) 
         if whole is not None:
             got.append(whole)
     assert got == [octets] and len(joiner) == 0
+
+
+def test_a_part_may_have_a_reference_of_16_bits_and_other_elements_before() -> None:
+    for header, part in (
+        ("06080412340302", Part(0x1234, 3, 2)),
+        ("0b0504158200000003120302", Part(0x12, 3, 2)),
+        ("060504158200 00".replace(" ", ""), None),
+        ("0400031203", None),
+    ):
+        body = bytes.fromhex(header) + b"octets"
+        pdu = "0044" + "0b915155214365f7" + "0004" + "00" * 7 + f"{len(body):02x}" + body.hex()
+        assert delivered(pdu) == Delivered("+15551234567", b"octets", part=part)
 
 
 @pytest.mark.parametrize("octets", [b"", bytes(MAX_OCTETS + 1)])
