@@ -21,6 +21,7 @@ from ansi_tables import (
     all_definitions,
     layout_for,
 )
+from ansi_tables.decades.d06_load_profile import interval_format
 from ansi_tables.numbers import DecimalAsSent, IntAsSent
 from tests.ansi_tables.devices import devices, few, has_a_shape, images, known_on
 
@@ -200,6 +201,13 @@ def test_a_profile_of_the_largest_claims_is_refused_by_name() -> None:
     act = layout_for(61, Context(fmt)).decode(bytes(4) + b"\0\0\0" + b"\xff" * 6)
     with pytest.raises(TableTooLargeError, match=r"ST-64.*24-bit"):
         layout_for(64, Context(fmt, {61: act, 62: Record(INT_FMT_CDE1=4)}))
+
+
+@pytest.mark.parametrize(
+    ("code", "octets"), [(1, 1), (2, 2), (4, 4), (8, 1), (16, 2), (32, 4), (64, 8), (128, 3)]
+)
+def test_an_interval_has_the_octets_of_its_format(code: int, octets: int) -> None:
+    assert interval_format(Context(DeviceFormat(ni_format1=0, ni_format2=7)), code).size == octets
 
 
 @pytest.mark.parametrize("code", [0, 3, 255])

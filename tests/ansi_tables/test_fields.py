@@ -470,6 +470,37 @@ def test_a_general_configuration_that_ends_early_names_the_first_member_that_is_
         assert caught.value.offset == told.value.offset
 
 
+def test_every_member_of_the_general_configuration_has_its_own_place() -> None:
+    image = bytes.fromhex("15b1a3 00000000 01 00 141e 0200 020101010304 0180 02 04 08 1000 20")
+    assert DeviceFormat.from_table0(image) == DeviceFormat(
+        data_order="big",
+        char_format=2,
+        model_select=1,
+        tm_format=1,
+        data_access_method=2,
+        id_form=1,
+        int_format=2,
+        ni_format1=3,
+        ni_format2=10,
+        nameplate_type=1,
+        max_proc_parm_length=20,
+        max_resp_data_len=30,
+        std_version_no=2,
+        dim_std_tbls_used=2,
+        dim_mfg_tbls_used=1,
+        dim_std_proc_used=1,
+        dim_mfg_proc_used=1,
+        dim_mfg_status_used=3,
+        nbr_pending=4,
+        std_tbls_used=frozenset((0, 15)),
+        mfg_tbls_used=frozenset((1,)),
+        std_proc_used=frozenset((2,)),
+        mfg_proc_used=frozenset((3,)),
+        std_tbls_write=frozenset((4,)),
+        mfg_tbls_write=frozenset((5,)),
+    )
+
+
 @pytest.mark.parametrize("octets, words", [("0000807f", "inf"), ("000080ff", "-inf")])
 def test_an_infinite_float_is_told_as_text_since_json_has_no_such_number(
     octets: str, words: str

@@ -186,3 +186,30 @@ def test_a_profile_says_what_it_holds_by_its_repr() -> None:
     first, last = (profile.ends[place].isoformat(" ", "minutes") for place in (0, -1))
     assert repr(profile).startswith(f"<load profile 1: {len(profile)} intervals of 60 min, {first}")
     assert f" to {last}: [<channel 0: active energy delivered in Wh, " in repr(profile)
+
+
+def test_a_set_that_the_meter_does_not_list_is_named() -> None:
+    images = Snapshot.from_json(EXAMPLE.read_text()).images
+    with pytest.raises(
+        MissingContextError, match="ST-00 lists no ST-65: the meter has no such set"
+    ):
+        Snapshot({**images, 65: b""}).load_profile(2)
+
+
+def test_of_a_block_that_was_closed_early_its_valid_intervals_are_known() -> None:
+    made, ring = a_recorder(2, 4)
+    for element, rows in enumerate(([1, 2], [3, 4, 5, 6])):
+        write_block(ring, element, rows, datetime(2026, 1, 1, element), 4, False)
+    for name in [name for name in ring if ".EXTENDED_INT_STATUS" in name]:
+        ring[name] = {"LOW_NIBBLE": 0, "HIGH_NIBBLE": 0}
+    newest = {"LAST_BLOCK_ELEMENT": 1, "LAST_BLOCK_SEQ_NBR": 1, "NBR_VALID_INT": 4}
+    one_block(made, ring, NBR_VALID_BLOCKS=2, **newest)
+    profile = made.load_profile()
+    assert list(profile.channels[0].raw) == [10, 20, 30, 40, 50, 60]
+    assert list(profile.sequences) == [0, 1, 4, 5, 6, 7]
+    # One that was skipped was written, though it is not valid: channel 1 alone says so.
+    skipped = "LP_DATA_SET1.0.LP_INT.2.EXTENDED_INT_STATUS.1"
+    one_block(
+        made, ring | {skipped: {"LOW_NIBBLE": 0, "HIGH_NIBBLE": 5}}, NBR_VALID_BLOCKS=2, **newest
+    )
+    assert list(made.load_profile().sequences) == [0, 1, 2, 4, 5, 6, 7]

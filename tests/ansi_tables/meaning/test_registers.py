@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ansi_tables import MissingContextError, Snapshot, TableTime
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind
+from ansi_tables.meaning.scale import Raw, as_fraction
 from ansi_tables.meaning.sources import Direction
+from ansi_tables.numbers import RawNumber
 from tests.ansi_tables.meaning.device import device, put
 from tests.ansi_tables.meaning.registers import (
     a_block,
@@ -224,6 +226,7 @@ def test_demands_have_extremes_occurrences_times_and_coincidents() -> None:
     assert found.demand_resets == 3
     highest = found.one(kind=Kind.DEMAND, index=0, occurrence=0)
     assert (highest.value, highest.unit, highest.extreme) == (1500, "W", "maximum")
+    assert highest.name.endswith(", maximum")
     lowest = found.one(kind=Kind.DEMAND, index=1, occurrence=1)
     assert (lowest.value, lowest.extreme) == (20, "minimum")
     assert lowest.time == datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
@@ -316,3 +319,10 @@ def test_registers_print_a_line_each_and_their_repr_says_how_many_there_are() ->
     assert len(lines) == 4 and lines[0] == str(found[0])
     assert repr(found).startswith("<4 registers of ST-23: active energy delivered: 0.005 Wh; ")
     assert repr(found).endswith("; …>")
+
+
+@pytest.mark.parametrize(
+    "raw", [float("inf"), float("nan"), Decimal("1E999999999"), RawNumber(b"    ")], ids=str
+)
+def test_what_is_no_number_or_would_fill_memory_has_no_fraction(raw: Raw) -> None:
+    assert as_fraction(raw) is None

@@ -463,6 +463,13 @@ def test_copies_that_arrive_in_one_piece_are_answered_once() -> None:
     assert got[:1] == ACK and decode_packet(got[1:]).data[:1] == OK
 
 
+def test_copies_of_an_identify_that_comes_for_an_acknowledgment_are_answered_once() -> None:
+    bench = DeviceBench().logged_on()
+    bench.put(bench.request(b"\x21"))
+    got = bench.put(IDENTIFY, IDENTIFY)
+    assert got[:1] == ACK and decode_packet(got[1:]).data[:1] == OK
+
+
 def test_an_answer_is_never_later_than_the_turn_around() -> None:
     bench = DeviceBench().logged_on()
     for code in (ResponseCode.bsy, ResponseCode.dnr):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocols.c1222.answers_due import MAX_ASKERS, AnswersDue, Asked
 from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.security import CIPHERTEXT
 from tests.protocols.c1222.conversation import READ_1, request
 
 APDU = decode_apdu(request([READ_1]))
@@ -102,3 +104,14 @@ def test_who_asked_first_gives_way_when_too_many_ask_under_one_key() -> None:
     for came in (first, *others):
         due.add(KEYS[0], Asked(came, "up", APDU, ANSWER_US, 0, None))
     assert [one.came for one in due.take(KEYS[0], "up")] == others
+
+
+def test_of_the_answers_that_may_come_again_the_oldest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocols.c1222.answers_due.MAX_ANSWERED", 2)
+    due = AnswersDue(1000)
+    for key in KEYS:
+        due.add(key, Asked("host", "up", APDU, ANSWER_US, CIPHERTEXT, None))
+        assert due.take(key, "up")
+    assert [bool(due.take(key, "up")) for key in KEYS] == [False, True, True]

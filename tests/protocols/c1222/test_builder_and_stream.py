@@ -69,6 +69,11 @@ def test_apdus_are_cut_out_of_any_split_of_a_stream(
     assert found == apdus
 
 
+def test_a_read_that_looks_like_a_message_goes_on_with_the_one_that_has_begun() -> None:
+    stream, inner = ApduStream(), b"\x60\1\0"
+    assert stream.feed(b"\x60\3") == [] and stream.feed(inner) == [b"\x60\3" + inner]
+
+
 @pytest.mark.parametrize("begin", ["608180", "60820100", "6083000100"])
 def test_a_long_length_may_come_octet_by_octet(begin: str) -> None:
     whole = bytes.fromhex(begin) + bytes(int(begin[4:], 16))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, decode_title
 from protocols.c1222.dissection import dissect
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import DRAFT_2006, DRAFT_SECURITY, ApduRejected
@@ -99,6 +99,15 @@ def test_a_title_without_a_tag_or_a_length_is_dropped(title: str) -> None:
 
 def test_check_11_an_identifier_that_does_not_end_is_dropped() -> None:
     dropped(vector("bad-oid-unterminated"), "bad-oid")
+
+
+def test_an_arc_is_written_in_as_few_octets_as_it_needs() -> None:
+    for arc, octets in ((127, "7f"), (128, "8100"), (16_383, "ff7f"), (16_384, "818000")):
+        title = ApTitle((7, arc), True)
+        assert title.wire() == bytes.fromhex(f"80{1 + len(octets) // 2:02x}07{octets}")
+        assert decode_title(title.wire()) == title
+    with pytest.raises(ApduRejected, match="bad-oid"):
+        decode_title(bytes.fromhex("8003078001"))
 
 
 def test_check_12_an_a8_of_five_octets_or_without_02_is_dropped() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.errors import ApduRejected
 from protocols.c1222.local_port import (
     ANSWER_US,
     C1218_FORMAT,
@@ -97,6 +98,12 @@ def test_check_88_an_unknown_transport_service_is_refused_with_05(
 @pytest.mark.parametrize("octets", ["7200", "73", "730000", "75", "750000", "7600"])
 def test_a_transport_service_of_another_length_is_refused_with_05(octets: str) -> None:
     assert decode_transport(bytes.fromhex(octets)) == ResponseCode.iar
+
+
+@pytest.mark.parametrize("octets", ["", "03", "00002000010a", "03002000010a0b", "00002000010a0b0c"])
+def test_what_is_no_answer_to_negotiate_is_refused(octets: str) -> None:
+    with pytest.raises(ApduRejected, match="no answer to negotiate"):
+        decode_negotiated(bytes.fromhex(octets))
 
 
 @pytest.mark.parametrize(("packet", "service"), PUBLISHED.items())
@@ -193,6 +200,8 @@ def test_what_the_peer_could_not_read_is_sent_again_at_once(transparent: bool) -
 def test_a_module_keeps_an_idle_line_alive() -> None:
     module = LocalPort(keeps_alive=True)
     assert module.deadline_us() == KEEP_ALIVE_US
+    module.expire(KEEP_ALIVE_US - 1)
+    assert module.outgoing() == b""
     module.expire(KEEP_ALIVE_US)
     assert module.outgoing()[:6].hex() == "ee0000000000"
     toggled = LocalPacket(b"", 0x21).encode()

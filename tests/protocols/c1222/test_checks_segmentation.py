@@ -18,10 +18,12 @@ from protocols.c1222.segmentation import (
     Joiner,
     SegmentRefused,
     fitting,
+    segmentation_error,
     split,
 )
 from protocols.errors import LocalProtocolError
 from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite
 from tests.protocols.c1222.conversation import NOW_US, READ_1, Talk, items, lock, request, vector
 
@@ -178,3 +180,11 @@ def test_a_segment_of_another_total_or_with_other_titles_is_refused() -> None:
         offer(joiner, others[1])
     with pytest.raises(LocalProtocolError, match="no room"):
         split(request([long]), 20)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "words"),
+    [(1, 0xFFFF, "0001ffff"), (1, 0x10000, "0000000100010000"), (0x10000, 1, "0001000000000001")],
+)
+def test_where_and_how_long_are_told_in_equal_widths(offset: int, size: int, words: str) -> None:
+    assert segmentation_error(offset, size) == bytes([ResponseCode.sgerr]) + bytes.fromhex(words)

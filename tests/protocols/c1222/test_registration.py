@@ -19,8 +19,10 @@ from protocols.c1222.registration import (
     serial_uid,
 )
 from protocols.c1222.services import (
+    Deregister,
     NetworkLogon,
     NetworkSecurity,
+    Resolve,
     Service,
     decode_service,
     encode_service,
@@ -82,6 +84,17 @@ def test_a_request_with_an_octet_too_many_is_refused(pattern: bytes) -> None:
     assert decode_register(octets).pattern == pattern
     with pytest.raises(ApduRejected, match="length does not fit"):
         decode_register(octets + b"\0")
+
+
+@pytest.mark.parametrize("kind", [Deregister, Resolve])
+def test_where_one_title_must_be_there_is_neither_none_nor_another(
+    kind: type[Deregister | Resolve],
+) -> None:
+    octets = encode_service(kind(ApTitle.parse(".7.1")))
+    for wrong in (octets[:1], octets + octets[1:]):
+        with pytest.raises(MalformedRequest) as refused:
+            decode_service(wrong)
+        assert refused.value.answer == ResponseCode.iar
 
 
 @given(st.binary(max_size=64))

@@ -2,6 +2,7 @@
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node
 from protocols.c1222.passages import MAX_REMEMBERED, MAX_SAME, Passages
@@ -9,6 +10,7 @@ from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import Register, serial_uid
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import Resolve, encode_service
+from protocols.c1222.waiting import WAIT_US, Message, WaitingRoom
 from protocols.c1222.ways import RelayOwner, Ways
 from tests.protocols.c1222.conversation import (
     HOST,
@@ -103,3 +105,13 @@ def test_what_goes_round_is_remembered_only_among_so_many_messages() -> None:
     assert not passages.allow("way", around[0], 0)
     assert all(passages.allow("way", b"%d" % n, 0) for n in range(MAX_REMEMBERED))
     assert passages.allow("way", around[0], 0)
+
+
+def test_what_has_waited_too_long_is_given_once_and_no_more_is_due() -> None:
+    room = WaitingRoom()
+    for late, octets in enumerate((request([READ_1], 1), request([READ_1], 2))):
+        room.take(Message("host", decode_apdu(octets), octets), NOW_US + late)
+    assert room.deadline_us() == NOW_US + WAIT_US
+    assert len(room.overdue(NOW_US + WAIT_US)) == 1
+    assert room.deadline_us() == NOW_US + WAIT_US + 1
+    assert len(room.overdue(NOW_US + WAIT_US + 1)) == 1 and room.deadline_us() is None

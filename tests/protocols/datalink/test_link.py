@@ -188,6 +188,8 @@ def test_other_time_outs_leave_what_was_learnt_of_the_turn_around() -> None:
     assert link.turn_around_us == 150_000
     packets(link, 310)
     assert link.turn_around_us == 175
+    link.set_timing(Timing(turn_around_us=200_000))
+    assert link.turn_around_us == 200_000
 
 
 def test_a_meter_that_misses_what_is_sent_too_soon_is_seldom_tried_again() -> None:
