@@ -18,7 +18,7 @@ from protocols.c1222.relay import ROUTE_US, Relay
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
 from protocols.c1222.ways import RelayOwner
 from protocols.transports.port import system_words
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import Calendar, follow_wall, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.base.file import make_folder
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
@@ -76,7 +76,8 @@ class RelayHost:
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
         # Ids need no memory: a fresh start by the clock is unlike any before.
         state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
-        node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
+        self._calendar = Calendar(utc_us, 1, now_us)
+        node = Node(title, keys or NoKeys(), self._calendar, state, settings)
         self._registrar = Registrar(domain, own=title) if domain is not None else None
         self._file: RegistrationFile | None = None
         self._known_ways: KnownWays | None = None
@@ -237,7 +238,10 @@ class RelayHost:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self.relay.expire(monotonic_us())
+            now_us = monotonic_us()
+            # A board without a clock of its own has none when the power comes back.
+            follow_wall(self._calendar, "", wall_utc_us(), now_us)
+            self.relay.expire(now_us)
             self._flush()
             for _ in range(min(MAX_LET_GO, len(self._unknown_above))):
                 self.listener.counts["let go to register anew"] += 1

@@ -1,5 +1,6 @@
 """A master relay whose nodes have keys: who comes and goes shows its own, and takes no other's."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from protocols.c1222.relay_services import IN_CLEAR_WITH_KEYS
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.c1222.services import Deregister, Service, encode_service
 from protocols.psem.codes import ResponseCode
+from smartmeter.base.clock import DAY_S, US_PER_S, wall_utc_us
+from smartmeter.comms.relay_host import RelayHost
 from tests.protocols.c1222.conversation import NOW_US, Clock, items
 from tests.smartmeter.cli.served import smartmeter
 
@@ -78,6 +81,40 @@ def test_a_node_with_a_key_cannot_claim_or_give_up_anothers_title() -> None:
     assert [str(entry.title) for entry in master.registrar] == [".7.1"]
     assert master.relay.counts["refused another's title"] == 1
     assert master.ask(".7.1", Deregister(TITLES[".7.1"]), KEYS[".7.1"]) == 0
+
+
+async def test_a_node_with_a_key_is_known_once_the_wall_clock_of_its_relay_was_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    behind_us = 3 * DAY_S * US_PER_S
+    monkeypatch.setattr(
+        "smartmeter.comms.relay_host.wall_utc_us", lambda: wall_utc_us() - behind_us
+    )
+    ring = TitleKeys()
+    ring.add(TITLES[".7.1"], KEYS[".7.1"])
+    host = RelayHost(MASTER, domain=ApTitle.parse(".7"), keys=ring)
+    await host.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*host.address)
+
+    async def rejected(number: int) -> bool:
+        iv = (wall_utc_us() // US_PER_S).to_bytes(4, "big")
+        service = encode_service(Register(TITLES[".7.1"], serial_uid("A")))
+        lock = Lock(EaxPrime(KEYS[".7.1"]), 0, iv)
+        writer.write(build_apdu(Envelope(number, MASTER, TITLES[".7.1"]), [service], lock))
+        return decode_apdu(await reader.read(4096)).iv is None
+
+    try:
+        async with asyncio.timeout(60):
+            assert await rejected(1) and host.registrations == 0
+            monkeypatch.undo()
+            number = 2
+            while await rejected(number):
+                number += 1
+                await asyncio.sleep(0.05)
+            assert host.registrations == 1
+    finally:
+        writer.close()
+        await host.stop()
 
 
 def test_no_keys_are_no_keys() -> None:
