@@ -63,6 +63,10 @@ class KnownWays:
         self._file.write(changes, self._entries.values())
         return bool(changes)
 
+    def clock_was_set(self, offset_us: int) -> None:
+        """Go by a calendar that was set."""
+        self._file.clock_was_set(offset_us)
+
     def close(self) -> None:
         """End."""
         self._file.close()

@@ -79,6 +79,10 @@ class RegistrationFile:
             self._file.flush()
             os.fsync(self._file.fileno())
 
+    def clock_was_set(self, offset_us: int) -> None:
+        """Write what comes by a calendar that was set."""
+        self._offset_us = offset_us
+
     def close(self) -> None:
         """End."""
         self._file.close()

@@ -239,13 +239,20 @@ class RelayHost:
         while True:
             await asyncio.sleep(TICK_S)
             now_us = monotonic_us()
-            # A board without a clock of its own has none when the power comes back.
-            follow_wall(self._calendar, "", wall_utc_us(), now_us)
+            self._follow_wall(now_us)
             self.relay.expire(now_us)
             self._flush()
             for _ in range(min(MAX_LET_GO, len(self._unknown_above))):
                 self.listener.counts["let go to register anew"] += 1
                 self._unknown_above.popleft().close()
+
+    def _follow_wall(self, now_us: int) -> None:
+        """Go by the wall clock that was set: a board may have none when the power comes back."""
+        follow_wall(self._calendar, "", wall_utc_us(), now_us)
+        begun_utc_us = self._calendar.utc_us(0)
+        for file in (self._file, self._known_ways):
+            if file is not None and begun_utc_us is not None:
+                file.clock_was_set(begun_utc_us)
 
     async def _keep_upstream(self, bearer: Bearer) -> None:
         was_open = False

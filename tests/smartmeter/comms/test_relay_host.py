@@ -21,7 +21,7 @@ from protocols.c1222.services import Trace, encode_service
 from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import DAY_S, US_PER_S, Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.known_ways import KnownWays
 from smartmeter.comms.registrations import RegistrationFile
@@ -327,6 +327,29 @@ async def test_a_middle_relay_that_is_killed_reaches_nodes_of_datagrams_that_say
         process.kill()
         process.communicate()
         await master.stop()
+
+
+async def test_what_is_answered_after_the_wall_clock_was_set_is_known_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a board that has no clock of its own, when the power comes back."""
+    begun_us = wall_utc_us() - 3 * DAY_S * US_PER_S
+    monkeypatch.setattr("smartmeter.comms.relay_host.wall_utc_us", lambda: begun_us)
+    node, domain = ApTitle.parse(".7.42"), ApTitle.parse(".7")
+    master = RelayHost(MASTER, domain=domain, data=tmp_path)
+    monkeypatch.undo()
+    await master.start("127.0.0.1", 0)
+    await until(lambda: master._calendar.moved_us)
+    reader, writer = await asyncio.open_connection(*master.address)
+    service = encode_service(Register(node, serial_uid("SM1")))
+    writer.write(build_apdu(Envelope(1, MASTER, node), [service]))
+    async with asyncio.timeout(60):
+        assert items(await reader.read(4096))[0][0] == 0
+    writer.close()
+    await master.stop()
+    again = RelayHost(MASTER, domain=domain, data=tmp_path)
+    again.relay.expire(monotonic_us())
+    assert again.registrations == 1
 
 
 def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
