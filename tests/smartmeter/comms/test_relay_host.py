@@ -376,6 +376,21 @@ def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
     ways.close()
 
 
+def test_of_too_many_ways_the_one_that_was_noted_first_gives_way_also_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.comms.known_ways.MAX_ENTRIES", 2)
+    titles = [ApTitle.parse(f".7.{number}") for number in (1, 2, 3)]
+    ways = KnownWays(tmp_path / "w", 0, 100)
+    for title in titles:
+        ways.learned(title, bytes.fromhex("0a000001048111"), 0)
+    assert ways.write()
+    ways.close()
+    ways = KnownWays(tmp_path / "w", 0, 100)
+    assert [ways.place(title, 50) is not None for title in titles] == [False, True, True]
+    ways.close()
+
+
 def test_damaged_ways_are_left_out_and_told_and_the_others_are_known(tmp_path: Path) -> None:
     file, heard = tmp_path / "ways.jsonl", bytes.fromhex("0a000001048111")
     one, two = (ApTitle.parse(f".7.{number}") for number in (1, 2))

@@ -127,9 +127,11 @@ def test_a_killed_writer_keeps_what_it_acknowledged(tmp_path: Path) -> None:
 
 def test_the_file_is_rewritten_before_it_grows_without_end(tmp_path: Path) -> None:
     memory = FlashFile(tmp_path / "state")
+    files = len(os.listdir("/proc/self/fd"))
     for number in range(40):
         memory.commit({"a": bytes([number]) * 60_000})
     assert (tmp_path / "state").stat().st_size < 2 * COMPACT_OCTETS
+    assert len(os.listdir("/proc/self/fd")) <= files, "none is left open"
     assert FlashFile(tmp_path / "state").get("a") == bytes([39]) * 60_000
 
 

@@ -17,7 +17,14 @@ from smartmeter.meter.light import LightMeters
 from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.program import program_of
-from smartmeter.meter.quantities import INSTANTANEOUS, PF_APPARENT, PF_PHASOR, Unit, rate_of
+from smartmeter.meter.quantities import (
+    INSTANTANEOUS,
+    PF_APPARENT,
+    PF_PHASOR,
+    Unit,
+    quadrant,
+    rate_of,
+)
 from tests.smartmeter.meter.bench import EPOCH_US, MINUTE_US, Bench
 
 DAY = 1440
@@ -104,3 +111,8 @@ def test_a_power_factor_is_of_a_phase_or_of_the_whole_service_by_either_sum_of_i
         assert [of(quantity, one) for one in (first, second, missing)] == [600, 1000, 0]
     assert of(PF_APPARENT, whole) == 600 * 1000 // (500 + 300)
     assert of(PF_PHASOR, whole) == 600 * 1000 // math.isqrt(600**2 + 400**2)
+
+
+def test_what_does_not_flow_is_delivered() -> None:
+    flows = ((0, 0), (0, -1), (-1, 0), (-1, -1))
+    assert [quadrant(watts, var) for watts, var in flows] == [1, 4, 2, 3]

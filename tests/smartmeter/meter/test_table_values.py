@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from ansi_tables import Snapshot
+from ansi_tables.meaning.calendar import PERIODIC
 from smartmeter.meter.calendar_table import DST_ON, Action, DayPlan, automatic_dst, matches
 from smartmeter.meter.table_values import encoded
 from tests.ansi_tables.meaning.device import device
@@ -28,6 +29,15 @@ def test_a_yearly_date_is_the_date_as_given_whatever_its_weekday_says() -> None:
     may_day = {"MONTH": 5, "OFFSET": 0, "WEEKDAY": 0, "DAY": 1}
     assert matches(may_day, date(2013, 5, 1), None)
     assert not matches(may_day, date(2013, 5, 5), None)  # the first Sunday
+
+
+def test_a_periodic_date_comes_from_its_delta_behind_the_anchor_on_and_without_one_never() -> None:
+    weekly, anchor = {"MONTH": PERIODIC, "PERIOD": 7, "DELTA": 3}, date(2026, 1, 1)
+    days = [anchor + timedelta(n) for n in range(-14, 21)]
+    found = [(day - anchor).days for day in days if matches(weekly, day, anchor)]
+    assert found == [3, 10, 17]
+    assert not any(matches(weekly, day, None) for day in days)
+    assert not any(matches({**weekly, "PERIOD": 0}, day, anchor) for day in days)
 
 
 def test_automatic_daylight_saving_keeps_the_sundays_of_the_united_states() -> None:

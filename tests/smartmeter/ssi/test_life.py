@@ -238,6 +238,8 @@ def test_error_3_a_damaged_application_area_begins_anew_and_is_told(
     street.device.nvram.commit(pages)
     street.device.restart(street.world.now_us)
     assert street.device.module.error is ErrorCode.APPLICATION_AREA
+    is_lost = any(name in pages for name in ("config", "active.8"))
+    assert street.device.module.parts.configuration.version == (0 if is_lost else 1)
     street.run(60)
     assert street.device.module.error is ErrorCode.NONE
     street.provision(SCHEDULES=schedules(schedule()))

@@ -449,3 +449,19 @@ def test_a_port_without_room_answers_busy_and_only_delays_what_is_due(
     street.run(HOUR_S)
     told = [sequence for sequence, *_ in street.host.intervals()[before:]]
     assert sorted(told) == [0, 1, *range(before, before + len(told) - 2)]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_order_that_fails_is_tried_again_unless_it_was_for_the_meter_before(
+    is_kept: bool,
+) -> None:
+    yearly = {"KIND": ScheduleKind.ONCE, "ONCE_TIME": EPOCH_S + 365 * DAY_S}
+    street = provisioned(schedule(TASK=Task.DEMAND_RESET, **yearly))
+    parts, now_us = street.device.module.parts, street.world.now_us
+    scheduler = parts.tasks.scheduler
+    assert parts.tasks.order(1, now_us)
+    [run] = scheduler.due(EPOCH_S, now_us)
+    if not is_kept:
+        parts.memory.forget_meter({}, None, None)
+    parts.tasks.failed(run, now_us)
+    assert (scheduler.retry_us(now_us) is not None) is is_kept

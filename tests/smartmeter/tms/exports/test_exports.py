@@ -20,6 +20,7 @@ from smartmeter.tms.exports.archive import PAGE_ROWS, Archive
 from smartmeter.tms.exports.intervals import status_words
 from smartmeter.tms.exports.kinds import KINDS, export_pieces
 from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
+from smartmeter.tms.exports.stamps import LocalTime
 from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned
 from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.readings import keep_reading
@@ -167,6 +168,7 @@ def test_local_times_go_through_both_hours_that_come_twice(store: Store) -> None
     assert local[4:] == [f"2026-11-01T01:{m}:00-05:00" for m in ("15", "30", "45")] + [
         "2026-11-01T02:00:00-05:00"
     ]
+    assert LocalTime(tables.images).text(0) == "", "what has no time has none there"
 
 
 def test_readings_stay_beside_each_other_and_keep_their_scale(store: Store) -> None:
