@@ -89,17 +89,17 @@ def _step(given: Any, name: str, meters: int) -> Step:
         raise SettingsError(name, "is no object", f"write {_EXAMPLE}")
     at_s, do, meter = given.get("at_s"), given.get("do"), given.get("meter", 0)
     if not isinstance(at_s, int) or isinstance(at_s, bool) or not 0 <= at_s <= MAX_AT_S:
-        raise SettingsError(name, f"at_s {at_s!r}", f"give whole seconds, 0 to {MAX_AT_S}")
+        raise SettingsError(name, f"at_s {at_s!r:.80}", f"give whole seconds, 0 to {MAX_AT_S}")
     if not isinstance(meter, int) or isinstance(meter, bool) or not 0 <= meter < meters:
-        raise SettingsError(name, f"meter {meter!r}", f"give 0 to {meters - 1}")
+        raise SettingsError(name, f"meter {meter!r:.80}", f"give 0 to {meters - 1}")
     pattern = f"/meters/{{meter}}/{do}"
     found = [a for a in ACTIONS if a.method == "POST" and a.path == pattern]
     if not found:
         known = ", ".join(a.path.rpartition("/")[2] for a in ACTIONS if a.method == "POST")
-        raise SettingsError(name, f"do {do!r} is not known", f"one of {known}")
+        raise SettingsError(name, f"do {do!r:.80} is not known", f"one of {known}")
     body = {key: value for key, value in given.items() if key not in ("at_s", "do", "meter")}
     try:
         checked(found[0], body)
     except ControlError as error:
-        raise SettingsError(name, str(error), f"write it as {_EXAMPLE}") from None
+        raise SettingsError(name, f"{error!s:.160}", f"write it as {_EXAMPLE}") from None
     return Step(at_s, meter, str(do), body)
