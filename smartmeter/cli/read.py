@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from ansi_tables import Snapshot, definition, name_of
 from ansi_tables.meaning.notes import TOLD_BY
 from protocols.errors import RemoteProtocolError, ServiceRefused, Unanswered
+from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
@@ -49,10 +51,7 @@ def command(
         raise click.UsageError("--record is for a port; a network is captured with --pcap FILE")
     with ExitStack() as stack:
         if record:
-            from protocols.transports.recording import RecordingPort
-
-            out = stack.enter_context(filling("--record", record, private=True))
-            meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
+            meter_line.wrap = _recorder(record, stack)
         meter = stack.enter_context(meter_line.meter())
         progress = stack.enter_context(ReadingProgress())
         warn_of_password(meter)
@@ -74,6 +73,20 @@ def command(
             print_table(found, number)
     failed = any("error" in found.as_json(number) for number in found.wanted)
     return 1 if failed and numbers else 0
+
+
+def _recorder(name: str, stack: ExitStack) -> Callable[[Port], Port]:
+    """Give what records the ports that open into one file, made and emptied by the first."""
+    from protocols.transports.recording import RecordingPort
+
+    made: list[TextIO] = []
+
+    def recorded(inner: Port) -> Port:
+        if not made:
+            made.append(stack.enter_context(filling("--record", name, private=True)))
+        return RecordingPort(inner, made[0], monotonic_us)
+
+    return recorded
 
 
 class Found:

@@ -130,8 +130,9 @@ def test_a_verb_that_is_refused_makes_no_capture_and_empties_none(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old").write_bytes(b"what was captured before")
     (tmp_path / "link").symlink_to("led-to")
-    for name in ("old", "new.pcapng", "link"):
-        assert smartmeter(*refused, "--pcap", name).returncode in (1, 2)
+    for option in ("--pcap", "--record") if refused[0] == "read" else ("--pcap",):
+        for name in ("old", "new.pcapng", "link"):
+            assert smartmeter(*refused, option, name).returncode in (1, 2)
     assert (tmp_path / "old").read_bytes() == b"what was captured before"
     assert {path.name for path in tmp_path.iterdir()} == {"old", "link"}
 
