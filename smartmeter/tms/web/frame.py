@@ -54,6 +54,15 @@ COME_BACK = """<script>{
     });
   }, 50);
 }</script>"""
+#: Tailwind leaves marks and measures of each look at the page in the browser, which keeps them for
+#: ever: 200 MB a day of an overview that stays open.  It measures between two marks within one
+#: task, and an observer is called between tasks.
+FORGET_MEASURES = """<script>
+new PerformanceObserver(() => {
+  performance.clearMarks();
+  performance.clearMeasures();
+}).observe({ entryTypes: ['mark', 'measure'] });
+</script>"""
 #: Said where nothing is drawn: the pages are live, and the browser's own part of them is a script.
 NO_SCRIPT = (
     "<noscript>These pages need JavaScript; without it the REST API has the same.</noscript>"
@@ -106,6 +115,7 @@ def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
     ui.add_css(STYLE + TABLE_STYLE)
     ui.add_body_html(NO_SCRIPT)
     ui.add_body_html(COME_BACK)
+    ui.add_body_html(FORGET_MEASURES)
     ui.page_title(f"{title} - SmartMeter TMS")
     with ui.header().classes("items-center no-wrap q-py-xs"):
         ui.label("SmartMeter TMS").classes("text-weight-bold gt-xs q-mr-md")

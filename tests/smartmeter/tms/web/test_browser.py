@@ -113,6 +113,7 @@ window.chosen.focus();
 """
 HAS_FOCUS = "return document.activeElement === window.chosen"
 #: As another tab would; and as a start of the TMS would, with which all sessions end.
+MEASURES = "return performance.getEntriesByType('mark').length"
 LOGGED_OUT = "fetch('/logout', {method: 'POST'})"
 LOGGED_OUT_AND_CUT = "fetch('/logout', {method: 'POST'}).then(() => socket.io.engine.close())"
 
@@ -219,6 +220,7 @@ def pages_are_turned(browser: webdriver.Chrome, address: str) -> None:
     wait(browser, lambda: "26-50 of 50" in text_of(browser), "the way back leads to the page")
     wait(browser, lambda: turn(browser, "Previous page"), "the page is turned back")
     wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
+    wait(browser, lambda: not browser.execute_script(MEASURES), "nothing heaps up in the browser")
 
 
 def names_keep_clear_of_each_other(browser: webdriver.Chrome, address: str) -> None:
