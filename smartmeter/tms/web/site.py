@@ -37,6 +37,8 @@ from smartmeter.tms.web.login import HEADERS, Guard, add_login, is_own
 from smartmeter.tms.web.sessions import LIFE_S, FailureLimit, SessionTable
 
 RECONNECT_S = 10
+#: Where the framework connects its pages, by a websocket or by asking again and again.
+SOCKET_PATH = "/_nicegui_ws/"
 
 
 class Site:
@@ -110,6 +112,7 @@ class Site:
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
         app.add_middleware(BodyLimit)
+        app.add_middleware(_StillThere)
         app.add_middleware(Guard, table=table)
         # Named for this TMS alone: a browser gives a cookie to all ports of a host.  It lasts as
         # long as a session can, for no answer gives it anew; the table ends idle ones.
@@ -163,6 +166,31 @@ class _Hashes:
         with contextlib.suppress(UnicodeError):
             return self._users.hash_of(name)
         return None
+
+
+class _StillThere:
+    """ASGI middleware: who has gone before a page's connection was looked at is not connected.
+
+    As after a time in which this program was stopped.  The framework would take it for a fault of
+    its own, which the whole database is read for.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, if somebody waits for its answer."""
+        if scope["type"] != "http" or not scope["path"].startswith(SOCKET_PATH):
+            await self._app(scope, receive, send)
+            return
+        read = [await receive()]
+        if read[0]["type"] == "http.disconnect":
+            return
+
+        async def again() -> Any:
+            return read.pop() if read else await receive()
+
+        await self._app(scope, again, send)
 
 
 class _Headers:

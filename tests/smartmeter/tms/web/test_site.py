@@ -342,6 +342,37 @@ async def test_a_page_stays_live_behind_a_reverse_proxy_and_for_no_other_site(
         assert (await client.get(shake, headers=headers)).status_code == status, headers
 
 
+async def test_who_has_gone_before_a_page_was_connected_is_no_fault_of_the_program(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, _, site = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    shake = client.build_request("GET", "/_nicegui_ws/socket.io/?EIO=4&transport=polling")
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "http_version": "1.1",
+        "root_path": "",
+        "path": shake.url.path,
+        "raw_path": shake.url.raw_path,
+        "query_string": shake.url.query,
+        "headers": [(name.lower(), value) for name, value in shake.headers.raw],
+        "server": None,
+        "client": None,
+    }
+    answers = []
+
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        answers.append(message)
+
+    await site.application(scope, gone, send)
+    assert not answers and not caplog.records
+
+
 async def test_a_monitor_hears_without_a_log_in_whether_reports_are_acknowledged(
     browser: tuple[httpx.AsyncClient, TmsServer, Site],
 ) -> None:
