@@ -1,17 +1,19 @@
 """What the gateway says: each thing once, its end once, and never a flood.
 
-A line that was said within the hour is counted and not said again; beyond
-``MAX_LINES_DAY`` lines a day, all are only counted.  journald takes some 620
+A line that was said within the hour is counted and not said again.  What comes and
+goes all the time is told of ``MAX_CHANGES_DAY`` times a day, so that there is room for
+others; beyond ``MAX_LINES_DAY`` lines a day, all are only counted.  journald takes some 620
 octets for a line of 200: that is 7 MB a day at the very most.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 REPEAT_US = 3600 * 1_000_000
 DAY_US = 24 * REPEAT_US
-MAX_LINES_DAY = 10_000
+MAX_LINES_DAY, MAX_CHANGES_DAY = 10_000, 1000
 MAX_LINE = 200
 MAX_REMEMBERED = 1000
 
@@ -24,6 +26,8 @@ class Journal:
         self._said: dict[str, tuple[int, int]] = {}
         self._day_us, self._lines = clock_us(), 0
         self._states: dict[str, str] = {}
+        #: How often each subject has changed today.
+        self._changes: Counter[str] = Counter()
 
     def say(self, text: str) -> None:
         """Say a line, unless it was said within the hour."""
@@ -41,14 +45,25 @@ class Journal:
 
     def state(self, subject: str, text: str, why: str = "") -> None:
         """Say how a subject does, when that is another than before; and why, which may vary."""
-        if self._states.get(subject) != text:
-            self._states[subject] = text
-            line = f"{subject}: {text}" + (f" ({why})" if why else "")
-            self._put(line.replace("\n", " ")[:MAX_LINE], self._clock_us())
+        if self._states.get(subject) == text:
+            return
+        self._states[subject] = text
+        now_us = self._clock_us()
+        self._begin_day(now_us)
+        self._changes[subject] += 1
+        line = f"{subject}: {text}" + (f" ({why})" if why else "")
+        if self._changes[subject] == MAX_CHANGES_DAY:
+            line = f"{subject}: comes and goes all the time: silent about it until tomorrow"
+        if self._changes[subject] <= MAX_CHANGES_DAY:
+            self._put(line.replace("\n", " ")[:MAX_LINE], now_us)
 
-    def _put(self, text: str, now_us: int) -> None:
+    def _begin_day(self, now_us: int) -> None:
         if now_us - self._day_us >= DAY_US:
             self._day_us, self._lines = now_us, 0
+            self._changes.clear()
+
+    def _put(self, text: str, now_us: int) -> None:
+        self._begin_day(now_us)
         self._lines += 1
         if self._lines < MAX_LINES_DAY:
             self._write(text)

@@ -11,7 +11,7 @@ import pytest
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.comms.metrics import MetricsServer
 from smartmeter.gateway import journal
-from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
+from smartmeter.gateway.journal import MAX_CHANGES_DAY, MAX_LINES_DAY, Journal
 from smartmeter.gateway.mains import MeterAlone, PowerSupply, check_sense, make_sense
 from smartmeter.gateway.metrics import GAUGES, meter_families
 from smartmeter.gateway.permissions import read_permission
@@ -168,6 +168,22 @@ def test_a_lost_meter_is_said_once_and_its_return_once() -> None:
     for text in ("answers", "answers", "does not answer", "does not answer", "answers"):
         log.state("meter", text)
     assert lines == ["meter: answers", "meter: does not answer", "meter: answers"]
+
+
+def test_a_port_that_comes_and_goes_all_the_time_leaves_the_log_to_others() -> None:
+    lines: list[str] = []
+    now_us = 0
+    log = Journal(lines.append, lambda: now_us)
+    for _ in range(MAX_LINES_DAY):
+        for text in ("works", "is away"):
+            log.state("SM1 port", text)
+    assert len(lines) == MAX_CHANGES_DAY
+    assert lines[-1] == "SM1 port: comes and goes all the time: silent about it until tomorrow"
+    log.state("SM2 meter", "does not answer")
+    assert lines[-1] == "SM2 meter: does not answer"
+    now_us = 24 * HOUR_US
+    log.state("SM1 port", "works")
+    assert lines[-1] == "SM1 port: works"
 
 
 def test_what_is_said_again_within_the_hour_is_counted() -> None:
