@@ -501,6 +501,15 @@ def test_every_member_of_the_general_configuration_has_its_own_place() -> None:
     )
 
 
+def test_an_x1_table_that_does_not_decode_fails_where_it_is_asked_for() -> None:
+    lists_21 = bytes(13) + bytes([3, 0, 0, 0, 0, 0]) + bytes([1, 0, 1 << 5]) + bytes(3)
+    context = Context.from_images({0: lists_21, 21: b"\0"})
+    with pytest.raises(TruncatedTableError, match="ST-21"):
+        context.table(21)
+    with pytest.raises(TruncatedTableError, match="ST-21"):
+        layout_for(23, context)
+
+
 @pytest.mark.parametrize("octets, words", [("0000807f", "inf"), ("000080ff", "-inf")])
 def test_an_infinite_float_is_told_as_text_since_json_has_no_such_number(
     octets: str, words: str

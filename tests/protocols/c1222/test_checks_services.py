@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, ON_EXCEPTION, Envelope, build_apdu
 from protocols.c1222.dissection import dissect
@@ -25,6 +26,7 @@ from protocols.c1222.services import (
 from protocols.psem.codec import ChecksumMismatch, block, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    Authenticate,
     DefaultRead,
     Disconnect,
     FullRead,
@@ -35,6 +37,7 @@ from protocols.psem.services import (
     Logoff,
     OffsetRead,
     OffsetWrite,
+    Security,
     Terminate,
     Unknown,
     Wait,
@@ -241,6 +244,8 @@ def test_check_50_an_answer_above_the_limit_is_rstl_with_the_limit() -> None:
 def test_check_51_after_a_block_of_ffff_octets_comes_another(size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert decode_blocks(encode_blocks(data)) == data
+    with pytest.raises(ApduRejected, match="octets follow the last block"):
+        decode_blocks(encode_blocks(data) + b"\0")
     for write in (FullWrite(9, data), OffsetWrite(9, 70_000, data)):
         assert decode_service(encode_service(write)) == write
 
@@ -350,3 +355,22 @@ def test_more_services_than_are_worked_for_one_request_are_refused_as_too_large(
     assert answered is not None and len(answered) == MAX_SERVICES
     assert talk.ask([*asked, write], secured=secured) == (bytes.fromhex("0F00000200"),)
     assert talk.tables.images[3] == bytes(5) and talk.rejections() == ["too-many-services"]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Security(b"SECRET".ljust(20)),
+        NetworkSecurity(b"SECRET".ljust(20), 2),
+        Authenticate(1, b"SECRET".ljust(8)),
+        FullWrite(42, b"SECRET"),
+        OffsetWrite(42, 0, b"SECRET"),
+        IndexWrite(42, (0,), b"SECRET"),
+        LogonSettings(password=b"SECRET"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_may_be_written_to_a_log_tells_no_password_and_no_octets_of_a_table(
+    one: object,
+) -> None:
+    assert "SECRET" not in repr(one)

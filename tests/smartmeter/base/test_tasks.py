@@ -1,5 +1,6 @@
 """Due times: known days, and that following and latest agree, for any recurrence."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -64,16 +65,21 @@ def test_between_counts_every_due_time_once(recurrence: Recurrence, after: int, 
 
 
 @pytest.mark.parametrize(
-    "recurrence",
+    ("kind", "member", "possible", "impossible"),
     [
-        Recurrence(Kind.INTERVAL, 0),
-        Recurrence(Kind.DAILY, at_minute=1440),
-        Recurrence(Kind.WEEKLY, day=7),
-        Recurrence(Kind.MONTHLY, day=0),
+        (Kind.INTERVAL, "period_min", (1, 10_080), (0, 10_081)),
+        (Kind.HOURLY, "at_minute", (0, 59), (-1, 60)),
+        (Kind.DAILY, "at_minute", (0, 1439), (-1, 1440)),
+        (Kind.WEEKLY, "day", (0, 6), (-1, 7)),
+        (Kind.MONTHLY, "day", (1, 31, LAST_DAY), (0, 32, LAST_DAY - 1)),
     ],
 )
-def test_an_impossible_recurrence_says_why(recurrence: Recurrence) -> None:
-    assert recurrence.fault()
+def test_an_impossible_recurrence_says_why(
+    kind: Kind, member: str, possible: tuple[int, ...], impossible: tuple[int, ...]
+) -> None:
+    usual = Recurrence(kind, 15, day=1)
+    assert not any(replace(usual, **{member: one}).fault() for one in possible)
+    assert all(str(one) in (replace(usual, **{member: one}).fault() or "") for one in impossible)
 
 
 @given(st.text(max_size=16), st.integers(0, 255), st.integers(0, 65_535))
