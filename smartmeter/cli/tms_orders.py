@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import click
 
+from ansi_tables.rendering import text_shown
 from smartmeter.cli.tms_client import Refused, TmsClient, first_of
 from smartmeter.tms.jobs import DONE, ENDED
 from smartmeter.tms.model import Kind
@@ -31,7 +32,7 @@ def carry_out(client: TmsClient, esns: Sequence[str], kind: Kind, not_done: str)
             failed.append(esn)
     for esn, number in begun.items():
         job = _ended(client, number)
-        told = job["result"] if job["state"] == DONE else job["cause"]
+        told = text_shown(job["result"] if job["state"] == DONE else job["cause"])
         click.echo(f"{esn:16} {job['state']}: {told}" if told else f"{esn:16} {job['state']}")
         failed += [esn] * (job["state"] != DONE)
     if failed:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ansi_tables.rendering import text_shown
 from smartmeter.base.errors import SettingsError, told_as
 from smartmeter.base.file import read_file, write_new
 from smartmeter.base.instant import utc_second
@@ -150,7 +151,7 @@ def status(esn: str, as_json: bool, url: str, user: str) -> None:
         click.echo(json.dumps(found, indent=1))
         return
     for one in found:
-        click.echo(_line(one))
+        click.echo(text_shown(_line(one)))  # a module may tell any text for its version
     if not found:
         click.echo("no upgrade was begun")
 

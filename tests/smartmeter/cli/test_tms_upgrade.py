@@ -136,3 +136,14 @@ def test_a_sender_says_where_an_upgrade_waits_and_how_to_end_it(
     monkeypatch.setattr(TmsClient, "_ask", lambda *_asked: json.dumps(begun).encode())
     with pytest.raises(ClickException, match=r"SM1; .*tms cancel --kind upgrade ESN"):
         run("send", str(image), "SM1")
+
+
+def test_a_version_that_is_meant_for_the_terminal_does_not_reach_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMARTMETER_TMS_PASSWORD", "a password")
+    module = {"running_version": "\x1b]0;mine\x07", "state": "idle", "last_result": "none"}
+    told = {"esn": "SM1", "image": "2.0", "state": "done", "cause": "", "module": module}
+    answer = json.dumps({"upgrades": [told]}).encode()
+    monkeypatch.setattr(TmsClient, "_ask", lambda *_asked: answer)
+    assert run("status").endswith("2.0: done; runs \\x1b]0;mine\\x07, idle\n")
