@@ -54,7 +54,8 @@ def open_call(
         yield Terminate()
         response = yield from asked(Identify())
     identification = check(Identify(), response).data
-    device = parse_identification(identification)
+    # Its features tell of keys alone: who has none does without what cannot be read of them.
+    device = parse_identification(identification) if key is not None else Identification()
     for request in (timing, Negotiate(settings.packet_octets, settings.packets)):
         response = yield request
         if response.code == ResponseCode.sns:

@@ -20,6 +20,7 @@ from protocols.errors import (
     LinkError,
     LocalProtocolError,
     OutcomeUnknown,
+    RemoteProtocolError,
     ServiceRefused,
     SessionEnded,
 )
@@ -58,6 +59,21 @@ def test_the_answer_to_timing_setup_is_used_not_the_request() -> None:
     assert timing.retries == 2 and call.client._options.answer_timeout_us == 20_000_000
     call.client.line_lost(LinkError("carrier"), call.bench.now_us)
     assert call.client._link.timing.response_us == 4_000_000, "a new call begins anew"
+
+
+def test_a_call_without_a_key_does_without_features_that_cannot_be_read() -> None:
+    told = Response(ResponseCode.ok, bytes.fromhex("020100 0201000801"))
+    script = open_call(OPERATOR)
+    next(script)
+    script.send(told)
+    with pytest.raises(StopIteration) as ended:
+        while True:  # set-up of timing, Negotiate, Logon
+            script.send(Response(ResponseCode.ok))
+    assert ended.value.value.identification == told.data
+    script = open_call(OPERATOR, key=(0, KEY))
+    next(script)
+    with pytest.raises(RemoteProtocolError, match="ends inside a feature"):
+        script.send(told)
 
 
 @check("C77", TWO)
