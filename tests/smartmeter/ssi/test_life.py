@@ -336,6 +336,15 @@ def test_a_registration_comes_again_in_its_period_also_when_a_module_is_configur
         assert street.host.registrations > before
 
 
+def test_a_registration_comes_again_in_the_period_that_the_configuration_asks_for() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(GENERAL={**GENERAL, "REGISTRATION_PERIOD_S": 600})
+    before = street.host.registrations
+    street.run(HOUR_S)
+    assert 5 <= street.host.registrations - before <= 6
+
+
 # Warnings.
 
 
