@@ -214,7 +214,7 @@ def sync_found(path: Path) -> None:
     What a process had written when it was killed can be read by the next one, and still goes with
     the power: who acts on it synchronises it first.
     """
-    if path.exists():
+    with suppress(FileNotFoundError):  # also where its own program removes it meanwhile
         _sync(path)
         sync_folder(path.parent)
 

@@ -19,6 +19,7 @@ from smartmeter.base.file import (
     read_text,
     replacing,
     sync_folder,
+    sync_found,
     write_new,
 )
 
@@ -290,3 +291,18 @@ def test_a_medium_that_fails_is_told_of_a_folder_too(
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="Input/output error"):
         sync_folder(tmp_path)
+
+
+def test_a_log_that_its_own_program_removes_meanwhile_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, opened = tmp_path / "log", os.open
+    log.touch()
+
+    def opened_late(path: Path, flags: int) -> int:
+        log.unlink(missing_ok=True)
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", opened_late)
+    sync_found(log)
+    assert not log.exists()
