@@ -219,23 +219,23 @@ def sync_found(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the medium; OSError.
+def sync_folder(folder: Path, sync: Callable[[int], None] | None = None) -> None:
+    """Return when the names in a folder are on the medium, by ``sync`` or the system; OSError.
 
     Where a file system knows no such thing, as some of another computer's, nothing is waited for.
     """
     try:
-        _sync(folder)
+        _sync(folder, sync)
     except OSError as error:
         if error.errno not in _NO_SUCH_THING:
             raise
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, sync: Callable[[int], None] | None = None) -> None:
     if os.name != "posix":
         return  # elsewhere a folder cannot be opened, nor a file synchronised that is only read
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        os.fsync(descriptor)
+        (sync or os.fsync)(descriptor)
     finally:
         os.close(descriptor)

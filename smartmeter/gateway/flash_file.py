@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError, told_as
-from smartmeter.base.file import make_folder
+from smartmeter.base.file import make_folder, sync_folder
 from smartmeter.base.nvram import DAMAGED_PAGE, check_changes
 
 MAGIC = b"SMNV\x00\x00\x00\x01"
@@ -210,11 +210,7 @@ class FlashFile:
             with contextlib.suppress(OSError):
                 fresh.unlink()  # a full disk has room for the log's next records in its place
             raise
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            self._medium.sync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(file.parent, self._medium.sync)
 
     def _write_anew(self, fresh: Path, records: Iterable[bytes]) -> None:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,8 +1,10 @@
 """What the state file acknowledged is there after kill -9, torn writes and rewriting."""
 
+import errno
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -193,6 +195,20 @@ class FailingMedium(Medium):
         if self._count():
             raise self.fault
         super().replace(source, target)
+
+
+class NoFolders(Medium):
+    """A file system that synchronises no folders, as some of another computer's."""
+
+    def sync(self, descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        super().sync(descriptor)
+
+
+def test_a_memory_is_begun_where_folders_cannot_be_synchronised(tmp_path: Path) -> None:
+    FlashFile(tmp_path / "state", NoFolders()).commit({"a": b"1"})
+    assert FlashFile(tmp_path / "state").get("a") == b"1"
 
 
 class PowerCut(BaseException):
