@@ -266,7 +266,7 @@ def _held(value: float, within: tuple[int, int]) -> float:
 def copied(value: Any) -> Any:
     """Copy the records and lists of a decoded table, so that they can be changed.
 
-    ``copy.deepcopy`` takes ten to a hundred times as long, as it copies the values in them too.
+    ``copy.deepcopy`` takes about ten times as long, as it copies the values in them too.
     """
     if isinstance(value, dict):
         return Record({name: copied(inner) for name, inner in value.items()})

@@ -1,7 +1,7 @@
 """The standard procedures that the meter runs: ST-07 in, ST-08 out (C12.19 procedures).
 
-A procedure that ST-00 does not list is answered with 6, parameters that cannot be
-with 2, and nothing is changed.  Whether an answer is posted follows the SELECTOR.
+A procedure that ST-00 does not list is answered with 6, invalid parameters with 2, and
+nothing is changed.  Whether an answer is posted follows the SELECTOR.
 Spare bits of parameters are not looked at (from memory of the standard).
 """
 

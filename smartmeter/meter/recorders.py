@@ -24,9 +24,10 @@ Totals = Mapping[int, int]
 
 
 class Recorders:
-    """The sets that the program has; ``on_interval`` hears of each finished one of the first.
+    """The sets that the program has.
 
-    ``measured`` gives the exact totals of the sources now, and whether this is test mode.
+    ``on_interval`` hears of each finished interval of the first; ``totals_now`` gives the exact
+    totals of the sources, and whether this is test mode.
     """
 
     def __init__(
@@ -34,10 +35,10 @@ class Recorders:
         profile: DeviceProfile,
         clock: Clock,
         on_interval: Callable[[Interval], None],
-        measured: Callable[[], tuple[Totals, bool]],
+        totals_now: Callable[[], tuple[Totals, bool]],
     ) -> None:
         self._profile, self._clock = profile, clock
-        self._on_interval, self._measured = on_interval, measured
+        self._on_interval, self._totals_now = on_interval, totals_now
         self._sets: list[Recorder] = []
         self.recording = True
 
@@ -60,7 +61,7 @@ class Recorders:
         ]
         for recorder in self._sets:
             recorder.changed = set(range(recorder.set.blocks))
-        self._mark_all({**dict.fromkeys(program.measured, 0), **self._measured()[0]}, utc_us)
+        self._mark_all({**dict.fromkeys(program.measured, 0), **self._totals_now()[0]}, utc_us)
 
     def _mark_all(self, totals: Totals, utc_us: int) -> None:
         for recorder in self._sets:
@@ -83,7 +84,7 @@ class Recorders:
 
     def minute_ended(self, local_minute: int, utc_s: int) -> None:
         """End the intervals that end with this minute of the local standard time."""
-        totals, test = self._measured()
+        totals, test = self._totals_now()
         for recorder in self._sets:
             if local_minute % recorder.set.length_min:
                 continue
@@ -103,7 +104,7 @@ class Recorders:
         """Start or stop recording in all sets (procedures 16 and 17)."""
         if on == self.recording:
             return
-        self.recording, (totals, _) = on, self._measured()
+        self.recording, (totals, _) = on, self._totals_now()
         code = STOPPED if edition > 1 else SKIPPED
         for recorder in self._sets if on else ():
             self._tell(recorder, recorder.fill_block(totals, code))
@@ -124,7 +125,7 @@ class Recorders:
 
     def _skip(self, recorder: Recorder, old_us: int, new_us: int, flag: int) -> None:
         """End the running interval, and record those up to ``new_us`` as skipped."""
-        totals, test = self._measured()
+        totals, test = self._totals_now()
         length_us = recorder.length_s * US_PER_S
         recorder.common |= flag
         recorder.short = True
@@ -149,7 +150,7 @@ class Recorders:
 
     def _set_back(self, recorder: Recorder, old_us: int, new_us: int) -> None:
         """Set back within the running interval, it is long; further back, the block ends."""
-        totals, test = self._measured()
+        totals, test = self._totals_now()
         recorder.common |= CLOCK_BACKWARD
         start_us = old_us - self._clock.after_boundary_us(recorder.length_s, old_us)
         if new_us >= start_us:
@@ -170,7 +171,7 @@ class Recorders:
         For local time, in which they lie, it is a clock that was set: the running
         interval is partial, and times in the block count back as before.
         """
-        totals, test = self._measured()
+        totals, test = self._totals_now()
         flag = CLOCK_FORWARD if moved_s > 0 else CLOCK_BACKWARD
         for recorder in self._sets:
             length_us = recorder.length_s * US_PER_S
@@ -194,7 +195,7 @@ class Recorders:
             recorder.plain()
             for gauge in recorder.gauges:
                 gauge.pulses = 0
-        self._mark_all(self._measured()[0], utc_us)
+        self._mark_all(self._totals_now()[0], utc_us)
 
     def to_json(self) -> list[Any]:
         """Give the state without the blocks for non-volatile memory."""
