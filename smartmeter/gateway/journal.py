@@ -2,8 +2,8 @@
 
 A line that was said within the hour is counted and not said again.  What comes and
 goes all the time is told of ``MAX_CHANGES_DAY`` times a day, so that there is room for
-others; beyond ``MAX_LINES_DAY`` lines a day, all are only counted.  journald takes some 620
-octets for a line of 200: that is 7 MB a day at the very most.
+others; beyond ``MAX_LINES_DAY`` lines a day, all are only counted.  journald takes some 720
+octets for a line of 300: that is 7 MB a day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable
 REPEAT_US = 3600 * 1_000_000
 DAY_US = 24 * REPEAT_US
 MAX_LINES_DAY, MAX_CHANGES_DAY = 10_000, 1000
-MAX_LINE = 200
+#: What is wrong, why, and the whole of its remedy.
+MAX_LINE = 300
 MAX_REMEMBERED = 1000
 
 

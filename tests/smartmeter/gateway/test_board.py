@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.psem.codes import ResponseCode, code_name
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.comms.metrics import MetricsServer
 from smartmeter.gateway import journal
@@ -18,6 +19,8 @@ from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.status import MeterStatus
 from smartmeter.gateway.status_socket import StatusSocket, ask_status
+from smartmeter.gateway.words import ERRORS, sentence
+from smartmeter.ssi.states import ErrorCode, State
 from tests.smartmeter.systemd import NEEDS_SYSTEMD, check_unit
 
 BOARD = Path(journal.__file__).with_name("board")
@@ -184,6 +187,15 @@ def test_a_port_that_comes_and_goes_all_the_time_leaves_the_log_to_others() -> N
     now_us = 24 * HOUR_US
     log.state("SM1 port", "works")
     assert lines[-1] == "SM1 port: works"
+
+
+@pytest.mark.parametrize("error", list(ERRORS))
+def test_a_line_has_room_for_what_is_wrong_and_all_that_helps(error: ErrorCode) -> None:
+    lines: list[str] = []
+    why = f"registration was refused: {code_name(ResponseCode.sme)}"
+    told = sentence(State.PROVISIONED, error, why=why)
+    Journal(lines.append, lambda: 0).state(16 * "W", f"state 06 error {error:02d}: {told}")
+    assert lines[0].endswith(told)
 
 
 def test_what_is_said_again_within_the_hour_is_counted() -> None:
