@@ -388,7 +388,7 @@ class NetworkMeter:
             services.append(encode_service(NetworkSecurity(self._password)))
         logged_on, *proven = self._line.exchange(services)
         if not self._line.reached(logged_on).ok:
-            raise _refusal(logged_on, "logon")
+            raise _refusal(logged_on, "Logon")
         self._in_session = True
         for answer in proven:
             self._is_let_in(answer, are_reads)

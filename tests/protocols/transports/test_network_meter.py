@@ -12,6 +12,7 @@ from protocols.c1222.access import AccessDesk, Rights, Task
 from protocols.c1222.node import NodeSettings, RequestArrived
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import Refused
+from protocols.c1222.services import LOGON
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ProtocolError, ServiceRefused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Response
@@ -123,6 +124,28 @@ def test_a_device_that_serves_nothing_outside_sessions_is_logged_on_to_and_off()
         assert len(tables.sessions) == 0
         with NetworkMeter(name, KEYS, b"wrong") as meter:
             assert meter.read(1)[:4] == b"SMOP" and meter.password_accepted is False
+
+
+class NobodysDesk(AccessDesk):
+    """A desk that knows no user."""
+
+    def screen(self, message: RequestArrived, now_us: int) -> list[bytes | Task]:
+        if message.services[0][0] == LOGON:
+            return [bytes([ResponseCode.iar])]
+        return super().screen(message, now_us)
+
+
+def test_a_log_on_that_is_refused_asks_for_another_user_and_not_for_another_table() -> None:
+    tables = InSession()
+    with device(NodeSettings(), tables) as (name, served):
+        server = served.talk.server
+        tables.sessions = server.node.sessions
+        server._desk = NobodysDesk(tables.sessions, tables, b"")
+        with (
+            NetworkMeter(name, KEYS) as meter,
+            pytest.raises(ServiceRefused, match=r"Logon: .* it may want another user id"),
+        ):
+            meter.read(1)
 
 
 def test_a_write_without_an_answer_is_never_repeated_and_said_to_be_unknown() -> None:
