@@ -1,5 +1,6 @@
 """Every definition against the facts, for devices drawn from the space of ST-00 and x1 tables."""
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -18,23 +19,13 @@ from ansi_tables.formats import NI_SIZES
 from ansi_tables.times import SIZES
 from tests.ansi_tables.devices import corners, devices, few, known_on, plain_context
 from tests.ansi_tables.facts import Interpreter, conventions, facts
+from tests.ansi_tables.held import leaves_of, others_than_held
 
 FACTS = facts()
 QUICK = few(10)
 RESERVED = [number for number, fact in FACTS.items() if fact.get("reserved")]
-BIT_FIELDS = ("BITFIELD8", "BITFIELD16", "BITFIELD32")
 #: A device of the 2008 edition that lists no x1 table, so that all count as zero.
 LATER_EDITION = Context(DeviceFormat(std_version_no=2, std_tbls_used=frozenset((0,))))
-
-
-def leaves_of(number: int, ctx: Context) -> list[tuple[Any, ...]]:
-    """Path, width, type and bits of every field of our definition."""
-    layout = layout_for(number, ctx)
-    found = []
-    for field in layout.listing():
-        bits = layout.leaf(field.path).bits if field.type_name in BIT_FIELDS else None
-        found.append((field.path, field.width, field.type_name, bits))
-    return found
 
 
 def test_every_definition_has_the_fields_types_widths_and_conditions_of_the_facts() -> None:
@@ -43,6 +34,15 @@ def test_every_definition_has_the_fields_types_widths_and_conditions_of_the_fact
         compare(ctx, seen)
     one_sided = {when for when, values in seen.items() if len(values) < 2}
     assert not one_sided, "conditions that no device turned the other way"
+
+
+def test_every_definition_is_the_one_that_was_held_against_the_facts() -> None:
+    told: dict[str, list[Any]] = defaultdict(list)
+    for ctx in corners():
+        for known in known_on(ctx):
+            described = (known.name, known.layout, known.confidence, known.since)
+            told[str(known.number)].append((described, leaves_of(layout_for(known.number, ctx))))
+    assert others_than_held("tables", told) == {}
 
 
 @QUICK
@@ -57,7 +57,7 @@ def compare(ctx: Context, seen: dict[str, set[bool]]) -> None:
     for known in known_on(ctx):
         if known.number in FACTS:  # the reference is beside this checkout
             theirs = list(interpreter.leaves(FACTS[known.number]["fields"]))
-            assert leaves_of(known.number, ctx) == theirs, known.name
+            assert leaves_of(layout_for(known.number, ctx)) == theirs, known.name
 
 
 def test_the_facts_have_no_table_without_a_definition_and_no_other_word_for_it() -> None:

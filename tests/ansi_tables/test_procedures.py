@@ -28,6 +28,7 @@ from ansi_tables.procedures import (
 )
 from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 from tests.ansi_tables.facts import FOLDER, Interpreter
+from tests.ansi_tables.held import leaves_of, others_than_held
 
 ORDERS = st.sampled_from(("little", "big"))
 FACTS = FOLDER / "c1219_procedures_and_events.yaml"
@@ -72,6 +73,21 @@ def test_every_procedure_has_the_members_of_the_facts(tm_format: int) -> None:
             theirs = {leaf.path: leaf.width for leaf in interpreter.leaves(fact[part])}
             if fact["number"] != 7 or part == "result":  # 7 reads also what one host declares
                 assert widths(tree) == theirs, ours.name
+
+
+def test_every_procedure_is_the_one_that_was_held_against_the_facts() -> None:
+    told = {
+        str(one.number): [
+            (one.name, one.layout, one.confidence, one.since),
+            *(
+                leaves_of(Layout(7, "", part(ctx)))
+                for part in (one.parameters, one.result)
+                for ctx in (a_context(tm_format=1), a_context(tm_format=2))
+            ),
+        ]
+        for one in STANDARD_PROCEDURES
+    }
+    assert others_than_held("procedures", told) == {}
 
 
 def test_the_code_lists_are_those_of_the_facts() -> None:
