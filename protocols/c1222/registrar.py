@@ -64,6 +64,12 @@ class Entry:
             self.address,
         )
 
+    def lapsing_by(self, latest_us: int) -> Entry:
+        """Give it with the end that it may have at most: a clock that was behind has put it off."""
+        if self.lapses_us is None or self.lapses_us <= latest_us:
+            return self
+        return replace(self, lapses_us=latest_us)
+
     @property
     def wants_to_be_told(self) -> bool:
         """Tell whether this is a notification host."""
@@ -110,10 +116,11 @@ class Registrar:
         self._next_arc = 1
         self._changes: list[Change] = []
 
-    def load(self, entries: Iterable[Entry]) -> None:
-        """Take up what was kept over a restart."""
+    def load(self, entries: Iterable[Entry], now_us: int) -> None:
+        """Take up what was kept over a restart; nothing lapses later than if it came now."""
+        longest_s = self._settings.max_period_s + self._settings.grace_s
         for entry in entries:
-            self._enter(entry)
+            self._enter(entry.lapsing_by(now_us + longest_s * US_PER_S))
 
     def __len__(self) -> int:
         """Give how many nodes are on the list."""

@@ -23,9 +23,10 @@ class KnownWays:
     and heard again in time.
     """
 
-    def __init__(self, path: Path, offset_us: int, keep_us: int) -> None:
+    def __init__(self, path: Path, offset_us: int, keep_us: int, now_us: int) -> None:
         self._file, self._keep_us = RegistrationFile(path, offset_us), keep_us
-        self._entries = OrderedDict((one.title.absolute, one) for one in self._file.load(True))
+        kept = (one.lapsing_by(now_us + keep_us) for one in self._file.load(True))
+        self._entries = OrderedDict((one.title.absolute, one) for one in kept)
         self._changes: list[Change] = []
 
     @property
@@ -65,7 +66,7 @@ class KnownWays:
 
     def clock_was_set(self, offset_us: int) -> None:
         """Go by a calendar that was set."""
-        self._file.clock_was_set(offset_us)
+        self._file.clock_was_set(offset_us, self._entries.values())
 
     def close(self) -> None:
         """End."""

@@ -79,9 +79,11 @@ class RegistrationFile:
             self._file.flush()
             os.fsync(self._file.fileno())
 
-    def clock_was_set(self, offset_us: int) -> None:
-        """Write what comes by a calendar that was set."""
+    def clock_was_set(self, offset_us: int, entries: Iterable[Entry]) -> None:
+        """Write the whole list by a calendar that was set: lines before it tell of another."""
         self._offset_us = offset_us
+        with told_as(StorageError, self._path, "free some space"):
+            self._rewrite(list(entries))
 
     def close(self) -> None:
         """End."""

@@ -82,7 +82,7 @@ class RelayHost:
         self._file: RegistrationFile | None = None
         self._known_ways: KnownWays | None = None
         if data is not None:
-            self._take_up(data, utc_us - now_us)
+            self._take_up(data, utc_us - now_us, now_us)
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
@@ -107,14 +107,14 @@ class RelayHost:
         self._unknown_above: deque[TcpPath] = deque()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _take_up(self, data: Path, begun_utc_us: int) -> None:
+    def _take_up(self, data: Path, begun_utc_us: int, now_us: int) -> None:
         """Take up what a folder keeps: a master's registrations, or another's ways to nodes."""
         make_folder(data)
         if self._registrar is not None:
             self._file = RegistrationFile(data / "registrations.jsonl", begun_utc_us)
-            self._registrar.load(self._file.load())
+            self._registrar.load(self._file.load(), now_us)
             return
-        self._known_ways = KnownWays(data / "ways.jsonl", begun_utc_us, ROUTE_US)
+        self._known_ways = KnownWays(data / "ways.jsonl", begun_utc_us, ROUTE_US, now_us)
         if lost := self._known_ways.left_out:
             self._tell(f"{data / 'ways.jsonl'}: {lost} damaged ways to nodes were left out")
 
@@ -248,11 +248,18 @@ class RelayHost:
 
     def _follow_wall(self, now_us: int) -> None:
         """Go by the wall clock that was set: a board may have none when the power comes back."""
+        moved_us = self._calendar.moved_us
         follow_wall(self._calendar, "", wall_utc_us(), now_us)
         begun_utc_us = self._calendar.utc_us(0)
-        for file in (self._file, self._known_ways):
-            if file is not None and begun_utc_us is not None:
-                file.clock_was_set(begun_utc_us)
+        if self._calendar.moved_us == moved_us or begun_utc_us is None:
+            return
+        try:
+            if self._file is not None and self._registrar is not None:
+                self._file.clock_was_set(begun_utc_us, self._registrar)
+            if self._known_ways is not None:
+                self._known_ways.clock_was_set(begun_utc_us)
+        except StorageError as error:
+            self._storing.fails(str(error))
 
     async def _keep_upstream(self, bearer: Bearer) -> None:
         was_open = False

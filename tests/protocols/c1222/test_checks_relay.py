@@ -14,6 +14,7 @@ from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import Deregister, Resolve, Trace, encode_service
 from protocols.c1222.ways import RelayOwner
+from protocols.machine import US_PER_S
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, Identify
 from tests.protocols.c1222.chain import ESN, FIRST, MASTER, SECOND, Chain
@@ -422,9 +423,18 @@ def test_a_list_that_was_kept_is_taken_up_again() -> None:
     registrar = Registrar(ApTitle.parse(".7"))
     registrar.register(Register(None, ESN), 0)
     again = Registrar(ApTitle.parse(".7"))
-    again.load(registrar)
+    again.load(registrar, 0)
     assert list(again) == list(registrar)
     assert decode_registered(again.register(Register(None, ESN), 5)).title == ApTitle.parse(".7.1")
+
+
+def test_what_was_kept_lapses_no_later_than_what_comes_now() -> None:
+    """A clock that is behind at the start puts the ends off, by years where it begins in 1970."""
+    registrar = Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
+    registrar.register(Register(None, ESN), 2 * NOW_US)
+    again = Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
+    again.load(registrar, NOW_US)
+    assert again.deadline_us() == NOW_US + 3660 * US_PER_S
 
 
 def test_the_list_and_its_titles_are_bounded_and_a_flood_is_bsy() -> None:

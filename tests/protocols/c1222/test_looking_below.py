@@ -65,7 +65,7 @@ class Anew(Chain):
         node = Node(title, Ring(), Clock(), SecurityState(1_000_000), OPEN)
         if name == "master":
             kept = Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
-            kept.load(self.registrar)
+            kept.load(self.registrar, self.now_us)
             self.master = Relay(node, kept)
         else:
             setattr(self, name, Relay(node, upstream=ABOVE[name]))

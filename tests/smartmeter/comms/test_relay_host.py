@@ -329,23 +329,29 @@ async def test_a_middle_relay_that_is_killed_reaches_nodes_of_datagrams_that_say
         await master.stop()
 
 
-async def test_what_is_answered_after_the_wall_clock_was_set_is_known_after_a_restart(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("set_first", [True, False])
+async def test_what_is_answered_before_or_after_the_wall_clock_was_set_is_known_after_a_restart(
+    set_first: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As on a board that has no clock of its own, when the power comes back."""
-    begun_us = wall_utc_us() - 3 * DAY_S * US_PER_S
-    monkeypatch.setattr("smartmeter.comms.relay_host.wall_utc_us", lambda: begun_us)
+    behind_us = 3 * DAY_S * US_PER_S
+    monkeypatch.setattr(
+        "smartmeter.comms.relay_host.wall_utc_us", lambda: wall_utc_us() - behind_us
+    )
     node, domain = ApTitle.parse(".7.42"), ApTitle.parse(".7")
     master = RelayHost(MASTER, domain=domain, data=tmp_path)
-    monkeypatch.undo()
     await master.start("127.0.0.1", 0)
-    await until(lambda: master._calendar.moved_us)
+    if set_first:
+        monkeypatch.undo()
+        await until(lambda: master._calendar.moved_us)
     reader, writer = await asyncio.open_connection(*master.address)
     service = encode_service(Register(node, serial_uid("SM1")))
     writer.write(build_apdu(Envelope(1, MASTER, node), [service]))
     async with asyncio.timeout(60):
         assert items(await reader.read(4096))[0][0] == 0
     writer.close()
+    monkeypatch.undo()
+    await until(lambda: master._calendar.moved_us)
     await master.stop()
     again = RelayHost(MASTER, domain=domain, data=tmp_path)
     again.relay.expire(monotonic_us())
@@ -359,7 +365,7 @@ def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
         bytes.fromhex(x) for x in ("0a0000010481 11", "0a000002048111", "0a000001048106")
     )
     one, two, three = (ApTitle.parse(f".7.{number}") for number in (1, 2, 3))
-    ways = KnownWays(tmp_path / "w", 0, 100)
+    ways = KnownWays(tmp_path / "w", 0, 100, 0)
     for title in (one, two, three):
         ways.learned(title, heard, 0)
     ways.learned(two, later, 10)
@@ -368,11 +374,29 @@ def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
     ways.learned(one, heard, 20)
     assert not ways.write(), "it is fresh enough"
     ways.close()
-    ways = KnownWays(tmp_path / "w", 0, 100)
+    ways = KnownWays(tmp_path / "w", 0, 100, 0)
     told = [ways.place(title, 99) for title in (one, two, three)]
     assert told[:2] == [NativeAddress("10.0.0.1", 1153, UDP), NativeAddress("10.0.0.2", 1153, UDP)]
     assert told[2] is None, "it has a connection now, and comes anew"
     assert ways.place(one, 100) is None
+    ways.close()
+
+
+def test_a_way_that_was_read_by_a_clock_that_is_behind_is_noted_again_when_it_is_heard(
+    tmp_path: Path,
+) -> None:
+    title, heard = ApTitle.parse(".7.1"), bytes.fromhex("0a000001048111")
+    ways = KnownWays(tmp_path / "w", 1000, 100, 0)
+    ways.learned(title, heard, 0)
+    assert ways.write()
+    ways.close()
+    ways = KnownWays(tmp_path / "w", 0, 100, 0)
+    assert ways.place(title, 99) is not None and ways.place(title, 100) is None
+    ways.learned(title, heard, 60)
+    ways.clock_was_set(1000)
+    ways.close()
+    ways = KnownWays(tmp_path / "w", 1000, 100, 110)
+    assert ways.place(title, 159) is not None and ways.place(title, 160) is None
     ways.close()
 
 
@@ -381,12 +405,12 @@ def test_of_too_many_ways_the_one_that_was_noted_first_gives_way_also_in_the_fil
 ) -> None:
     monkeypatch.setattr("smartmeter.comms.known_ways.MAX_ENTRIES", 2)
     titles = [ApTitle.parse(f".7.{number}") for number in (1, 2, 3)]
-    ways = KnownWays(tmp_path / "w", 0, 100)
+    ways = KnownWays(tmp_path / "w", 0, 100, 0)
     for title in titles:
         ways.learned(title, bytes.fromhex("0a000001048111"), 0)
     assert ways.write()
     ways.close()
-    ways = KnownWays(tmp_path / "w", 0, 100)
+    ways = KnownWays(tmp_path / "w", 0, 100, 0)
     assert [ways.place(title, 50) is not None for title in titles] == [False, True, True]
     ways.close()
 
@@ -394,7 +418,7 @@ def test_of_too_many_ways_the_one_that_was_noted_first_gives_way_also_in_the_fil
 def test_damaged_ways_are_left_out_and_told_and_the_others_are_known(tmp_path: Path) -> None:
     file, heard = tmp_path / "ways.jsonl", bytes.fromhex("0a000001048111")
     one, two = (ApTitle.parse(f".7.{number}") for number in (1, 2))
-    ways = KnownWays(file, 0, 100)
+    ways = KnownWays(file, 0, 100, 0)
     ways.learned(one, heard, 0)
     ways.learned(two, heard, 0)
     assert ways.write()
@@ -402,7 +426,7 @@ def test_damaged_ways_are_left_out_and_told_and_the_others_are_known(tmp_path: P
     first, second, _ = file.read_bytes().split(b"\n")
     for damaged in (b"no json", first.replace(heard.hex().encode(), b"ff" * 21), first[1:], b"[]"):
         file.write_bytes(damaged + b"\n" + second + b"\n")
-        ways = KnownWays(file, 0, 100)
+        ways = KnownWays(file, 0, 100, 0)
         assert ways.left_out == 1 and ways.place(two, 50) and not ways.place(one, 50)
         ways.close()
     file.write_bytes(b"no json\n")
