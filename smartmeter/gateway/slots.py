@@ -108,7 +108,8 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
 
     An image on trial is unpacked when it is not yet; the boot loader of
     ``smartmeter.ssi.boot`` counts its starts.  The installed program runs when
-    it is newer than the slots, or when the slot that should run is damaged.
+    it is newer than the slots, when the slot that should run is damaged, or when
+    the memory tells of no image.
     """
     boot = _begun(nvram, slots)
     slots.remove_cut_off(boot.slot)
@@ -130,9 +131,9 @@ def _begun(nvram: Nvram, slots: Slots) -> Boot:
         return boot
     if version_order(boot.version) < version_order(VERSION):
         return _installed(nvram, slots, boot.result)
-    if not slots.folder(boot.slot).exists():
-        whole = boot.slot == 0 and boot.version == VERSION
-        return boot if whole else _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
+    if boot.slot == 0 and boot.version == VERSION:
+        # Under this number an image would run; the memory may know nothing of it.
+        return _installed(nvram, slots, boot.result) if slots.folder(0).exists() else boot
     if not slots.holds(boot.slot):
         return _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
     if pieces := loader.erased(nvram, boot.slot):
@@ -150,8 +151,7 @@ def give_up(nvram: Nvram) -> None:
 def _installed(nvram: Nvram, slots: Slots, result: int) -> Boot:
     """Go back to the installed program, with nothing left of any image.
 
-    The folders go before the page: under the installed program's number, one that is left would
-    run in its place.
+    The folders go before the page, which says that there are none.
     """
     slots.clear()
     boot = Boot(result=result)

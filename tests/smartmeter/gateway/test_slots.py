@@ -205,6 +205,24 @@ def test_an_installed_program_that_is_newer_than_the_slot_runs(slots: Slots) -> 
     assert choose(nvram, slots) == Boot() and not slots.folder(1).exists()
 
 
+@pytest.mark.parametrize("page", [None, b"[]"])
+def test_an_image_of_which_the_memory_knows_nothing_does_not_run_as_the_installed_program(
+    slots: Slots, page: bytes | None
+) -> None:
+    """The memory was begun anew or damaged; the image may be one that has failed its trial."""
+    nvram = MemoryNvram()
+    receive(nvram, slots, wheel_image(wheel(), PRIVATE))
+    machine(nvram, choose(nvram, slots)).reached()
+    receive(nvram, slots, wheel_image(wheel(NEWER), PRIVATE))
+    machine(nvram, choose(nvram, slots)).trial_over(UpgradeResult.ROLLED_BACK)
+    assert choose(nvram, slots).slot == 1 and slots.holds(0)
+    nvram = MemoryNvram()
+    nvram.commit({"boot": page})
+    boot = choose(nvram, slots)
+    assert (boot.slot, boot.version) == (0, VERSION) and not slots.folder(0).exists()
+    assert choose(nvram, slots) == boot
+
+
 class PowerCut(BaseException):
     """The moment at which the board goes dark."""
 
