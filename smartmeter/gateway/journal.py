@@ -46,11 +46,11 @@ class Journal:
 
     def state(self, subject: str, text: str, why: str = "") -> None:
         """Say how a subject does, when that is another than before; and why, which may vary."""
+        now_us = self._clock_us()
+        self._begin_day(now_us)
         if self._states.get(subject) == text:
             return
         self._states[subject] = text
-        now_us = self._clock_us()
-        self._begin_day(now_us)
         self._changes[subject] += 1
         line = f"{subject}: {text}" + (f" ({why})" if why else "")
         if self._changes[subject] == MAX_CHANGES_DAY:
@@ -61,6 +61,9 @@ class Journal:
     def _begin_day(self, now_us: int) -> None:
         if now_us - self._day_us >= DAY_US:
             self._day_us, self._lines = now_us, 0
+            for subject, number in self._changes.items():
+                if number >= MAX_CHANGES_DAY:
+                    self._states.pop(subject, None)  # how it does was not told any more
             self._changes.clear()
 
     def _put(self, text: str, now_us: int) -> None:
