@@ -164,6 +164,11 @@ def _is_here(host: str) -> bool:
 
 
 _REMEDIES = {401: "mend user or password", 429: "wait a minute"}
+#: What a log-in that is refused comes to; the TMS answers it with a page.
+_NOT_IN = {
+    401: "user or password is wrong",
+    503: "cannot look up who may log in; see its log",
+}
 
 
 def _told(error: HTTPError) -> str:
@@ -172,4 +177,4 @@ def _told(error: HTTPError) -> str:
     try:
         return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
-        return "user or password is wrong" if error.code == 401 else f"answers {error.code}"
+        return _NOT_IN.get(error.code, f"answers {error.code}")

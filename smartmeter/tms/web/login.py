@@ -62,12 +62,11 @@ _FORM_BODY = {
 OPEN: dict[str, Any] = {"security": [{}]}
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _PAGE: dict[str, Any] = {
-    "responses": {
-        "4XX": {**_HTML, "description": "Wrong, too often or forged, as a page"},
-        503: {**_HTML, "description": "The database gives nothing, as a page"},
-    },
+    "responses": {"4XX": {**_HTML, "description": "Wrong, too often or forged, as a page"}},
     "response_class": HTMLResponse,
 }
+_NOT_LOOKED_UP = {503: {**_HTML, "description": "The database gives nothing, as a page"}}
+_LOG_IN = {**_PAGE, "responses": {**_PAGE["responses"], **_NOT_LOOKED_UP}}
 FORGED = "This was asked by a page of another site, and nothing was done."
 
 
@@ -161,7 +160,7 @@ def add_login(
     async def login_page() -> HTMLResponse:
         return form()
 
-    @app.post("/login", status_code=303, openapi_extra={**OPEN, **_FORM_BODY}, **_PAGE)
+    @app.post("/login", status_code=303, openapi_extra={**OPEN, **_FORM_BODY}, **_LOG_IN)
     async def login(request: Request) -> Response:
         fields = await read_form(request)
         if fields is None:

@@ -1,5 +1,6 @@
 """A database in which pages stand in each other's places: one clear error, and nothing goes in."""
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -13,8 +14,9 @@ from click.testing import CliRunner
 from nicegui import Client
 
 from smartmeter.base.clock import Calendar
-from smartmeter.base.errors import DamagedError, StorageError
+from smartmeter.base.errors import DamagedError, SmartMeterError, StorageError
 from smartmeter.cli.tms import command
+from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.store import sqlite as embedded
@@ -82,7 +84,7 @@ async def test_rows_that_make_no_sense_are_a_damaged_database_and_nothing_goes_i
 
 
 async def test_who_is_logged_in_cannot_be_looked_up_in_a_damaged_database(
-    browser: tuple[httpx.AsyncClient, TmsServer],
+    browser: tuple[httpx.AsyncClient, TmsServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, tms = browser
     tms.store.write_now(lambda c: c.execute("UPDATE users SET hash=CAST(x'ff' AS TEXT)").rowcount)
@@ -91,6 +93,9 @@ async def test_who_is_logged_in_cannot_be_looked_up_in_a_damaged_database(
     answer = await client.post("/login", data={"user": "ann", "password": "good enough"})
     assert answer.status_code == 503 and "the database gives nothing" in answer.text
     assert FILE_NAME not in answer.text, "a stranger is not told where it is"
+    monkeypatch.setenv(PASSWORD_VARIABLE, "good enough")
+    with pytest.raises(SmartMeterError, match="cannot look up who may log in; see its log"):
+        await asyncio.to_thread(TmsClient, str(client.base_url), "ann")
 
 
 async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goes_on(

@@ -279,6 +279,8 @@ async def test_the_openapi_document_says_what_is_sent_and_what_may_be_answered(
     log_in = paths["/login"]["post"]
     assert log_in["requestBody"]["content"].keys() == {"application/x-www-form-urlencoded"}
     assert "303" in log_in["responses"] and {} in log_in["security"]
+    for path, shape in (("/login", "text/html"), ("/logout", "application/json")):
+        assert list(paths[path]["post"]["responses"]["503"]["content"]) == [shape]
     assert paths["/api/overview"]["get"]["security"] == [{"log-in": []}]
     for path in ("/api/export/{kind}", "/api/topology.dot", "/login"):
         answer = await client.get(path.format(kind="alarms"))
