@@ -112,8 +112,8 @@ window.chosen = [...document.querySelectorAll('table')].at(-1).querySelector('td
 window.chosen.focus();
 """
 HAS_FOCUS = "return document.activeElement === window.chosen"
-#: As another tab would; and as a start of the TMS would, with which all sessions end.
 MEASURES = "return performance.getEntriesByType('mark').length"
+#: As another tab would; and as a start of the TMS would, with which all sessions end.
 LOGGED_OUT = "fetch('/logout', {method: 'POST'})"
 LOGGED_OUT_AND_CUT = "fetch('/logout', {method: 'POST'}).then(() => socket.io.engine.close())"
 
