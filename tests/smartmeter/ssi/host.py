@@ -221,8 +221,11 @@ class Street:
         assert not isinstance(answer, str), answer
         return list(answer)
 
-    def provision(self, **tables: Any) -> list[bytes]:
-        """Stage the tables given (by name) and commit them all as version 1, 2, ..."""
+    def provision(self, *also: bytes, **tables: Any) -> list[bytes]:
+        """Stage the tables given (by name) and commit them all as version 1, 2, ...
+
+        In the same request services follow that are asked for also.
+        """
         configuration = self.device.module.parts.configuration
         images = {
             table: ssi_tables.encode(table, tables.get(table.name, configuration.value(table)))
@@ -234,7 +237,7 @@ class Street:
         }
         writes = [own_write(t + STAGING_OFFSET, image) for t, image in images.items()]
         commit_image = ssi_tables.encode(SsiTable.COMMIT, commit)
-        return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image))
+        return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image), *also)
 
 
 class PowerCut(Exception):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import (
     DEFAULT_BASE,
     CatchUp,
@@ -34,6 +35,7 @@ from tests.smartmeter.ssi.host import (
     cut_nvram,
     decoded,
     own_read,
+    own_write,
     raise_alarms,
     schedule,
     schedules,
@@ -465,3 +467,14 @@ def test_an_order_that_fails_is_tried_again_unless_it_was_for_the_meter_before(
         parts.memory.forget_meter({}, None, None)
     parts.tasks.failed(run, now_us)
     assert (scheduler.retry_us(now_us) is not None) is is_kept
+
+
+def test_a_commit_that_is_refused_takes_nothing_from_the_one_before_it_in_the_request() -> None:
+    street = Street()
+    street.run(30)
+    wrong = ssi_tables.encode(SsiTable.COMMIT, {"VERSION": 2, "DIGEST": bytes(32)})
+    also = own_write(SsiTable.COMMIT, wrong)
+    answers = street.provision(also, SCHEDULES=schedules(schedule()))
+    assert answers[-2:] == [b"\0", bytes([ResponseCode.onp])]
+    street.run(HOUR_S)
+    assert street.host.intervals()
