@@ -39,7 +39,7 @@ USER = b"SSI"
 
 @dataclass(frozen=True)
 class Found:
-    """What a port led to; ``meter`` is false where nothing answered as a meter does."""
+    """What a port led to; ``meter`` is false where there is none, or none that lets anybody in."""
 
     port: str
     meter: bool
