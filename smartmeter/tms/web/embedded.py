@@ -23,7 +23,8 @@ START_TIMEOUT_S = 60.0
 MAX_CONNECTIONS = 500
 #: How long a connection may take to tell what it asks for.
 PATIENCE_S = 20.0
-#: How long it may take nothing of what it is answered.
+#: How long it may take nothing of what it is answered.  What the system holds for it counts as
+#: taken, and the system takes more only when a third of that, up to a megabyte or so, has gone.
 STALL_S = 60.0
 
 
@@ -65,7 +66,7 @@ class _Connection(H11Protocol):
         if self not in self.connections:
             return  # it has gone, or carries a page now
         now_s, left = self.loop.time(), self.transport.get_write_buffer_size()
-        if left == 0 or not 0 < self._left <= left:
+        if not 0 < self._left <= left:
             self._taken_s = now_s
         self._left = left
         if now_s >= self._taken_s + STALL_S:

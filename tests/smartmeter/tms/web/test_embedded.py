@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI, Request
+from uvicorn.server import ServerState
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.web import embedded
@@ -164,7 +167,6 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it(
     served: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "PATIENCE_S", 0.01)
-    monkeypatch.setattr(embedded, "STALL_S", 30.0)  # and not 30 s for all of it
     request = b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served.port)) as slow:
         slow.setblocking(False)
@@ -174,6 +176,72 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it(
             octets += len(taken)
             await asyncio.sleep(0.02)
     assert octets > len(LONG)
+
+
+class Looks(asyncio.AbstractEventLoop):
+    """A loop whose time is as it is told, and that leaves it to the test when to look."""
+
+    now_s = 0.0
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, *about: Any, context: Any = None) -> Any:
+        return None
+
+    call_at = call_later
+
+
+class Line(asyncio.Transport):
+    """What was not taken yet, and whether it was cut off."""
+
+    left, is_cut = 0, False
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def close(self) -> None:
+        """It waits for the reader."""
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+def looks_until_it_is_cut(left: list[int], refilled: bool = False) -> int | None:
+    """Look each 20 s, as so much is left; give at which look it was cut off."""
+    config = uvicorn.Config(FastAPI())
+    config.load()
+    loop, line = Looks(), Line()
+    connection = embedded._Connection(config, ServerState(), {}, loop)
+    connection.connection_made(line)
+    for look, line.left in enumerate(left, 1):
+        loop.now_s += embedded.PATIENCE_S
+        if refilled:
+            connection.resume_writing()
+        connection._look()
+        if line.is_cut:
+            return look
+    return None
+
+
+@pytest.mark.parametrize(
+    ("left", "cut_at"),
+    [
+        ([9] * 5, 4),
+        ([9, 8, 7, 6, 5, 4, 3, 2, 1], None),
+        ([9, 9, 9, 8, 8, 8, 8], 7),
+        ([9, 9, 9, 0, 9, 9, 9, 9], 8),
+        ([0] * 9, None),
+    ],
+)
+def test_who_takes_something_within_each_minute_is_not_let_go(
+    left: list[int], cut_at: int | None
+) -> None:
+    assert looks_until_it_is_cut(left) == cut_at
+
+
+def test_what_is_as_full_again_at_each_look_was_taken_meanwhile() -> None:
+    assert looks_until_it_is_cut([9] * 9, refilled=True) is None
 
 
 @pytest.mark.parametrize("target", ["http://tms.example:80/", "HTTP://tms.example:80"])
