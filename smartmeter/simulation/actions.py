@@ -114,7 +114,7 @@ def checked(action: Action, body: Any) -> Json:
         raise ControlError(422, "the body must be a JSON object")
     if unknown := sorted(given.keys() - action.keys.keys()):
         known = ", ".join(action.keys) or "no members"
-        raise ControlError(422, f"{unknown[0]!r} is not known here; {known}")
+        raise ControlError(422, f"{unknown[0]!r:.80} is not known here; {known}")
     checked: Json = {}
     for name, key in action.keys.items():
         if name in given:

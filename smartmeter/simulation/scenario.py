@@ -101,5 +101,5 @@ def _step(given: Any, name: str, meters: int) -> Step:
     try:
         checked(found[0], body)
     except ControlError as error:
-        raise SettingsError(name, f"{error!s:.160}", f"write it as {_EXAMPLE}") from None
+        raise SettingsError(name, str(error), f"write it as {_EXAMPLE}") from None
     return Step(at_s, meter, str(do), body)

@@ -11,6 +11,7 @@ from protocols.transports.pump import open_meter
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.trouble import Trouble
 from smartmeter.simulation.breakable import Breakable
 from smartmeter.simulation.control import Control, Controlled
 from smartmeter.simulation.scenario import Scenario
@@ -57,6 +58,22 @@ def test_a_wrong_scenario_names_its_step_and_a_remedy(wrong: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Scenario.from_json(wrong, "bad.json", meters=1)
     assert caught.value.remedy and "bad.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"do": "troubles", "kind": "fire"}, f"one of {', '.join(Trouble)}; write it as"),
+        ({"do": "power", "x" * 10_000: True}, f"'{'x' * 79} is not known here; on"),
+        ({"do": "x" * 10_000}, f"do '{'x' * 79} is not known; one of"),
+    ],
+)
+def test_a_wrong_step_is_quoted_in_short_and_what_may_stand_there_is_told_whole(
+    wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Scenario.from_json(json.dumps([{"at_s": 1, **wrong}]), "bad.json", meters=1)
+    assert told in str(caught.value)
 
 
 def test_an_outage_of_a_served_scenario_ends_when_it_says(tmp_path: Path) -> None:
