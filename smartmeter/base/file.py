@@ -26,8 +26,8 @@ _READ_OCTETS = 1 << 16
 _PIPE_WAITS, _PIPE_WAIT_MS = 100, 100
 #: A new file that was not written to for so long is of a program that has died, on any machine.
 FORGOTTEN_S = 86_400
-#: What a file system says that synchronises no folders.
-_NO_SUCH_THING = (errno.EINVAL, errno.ENOTSUP)
+#: What a file system says that synchronises no folders, and what a folder that may not be read.
+_NOT_SYNCHRONISED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 
 
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
@@ -222,12 +222,13 @@ def sync_found(path: Path) -> None:
 def sync_folder(folder: Path, sync: Callable[[int], None] | None = None) -> None:
     """Return when the names in a folder are on the medium, by ``sync`` or the system; OSError.
 
-    Where a file system knows no such thing, as some of another computer's, nothing is waited for.
+    Where a file system knows no such thing, as some of another computer's, or the folder may be
+    written and not read, nothing is waited for.
     """
     try:
         _sync(folder, sync)
     except OSError as error:
-        if error.errno not in _NO_SUCH_THING:
+        if error.errno not in _NOT_SYNCHRONISED:
             raise
 
 

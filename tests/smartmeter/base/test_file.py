@@ -14,6 +14,7 @@ from smartmeter.base.file import (
     FORGOTTEN_S,
     file_number,
     leads_to,
+    make_folder,
     parse_toml,
     read_file,
     read_text,
@@ -306,3 +307,20 @@ def test_a_log_that_its_own_program_removes_meanwhile_is_not_missed(
     monkeypatch.setattr(os, "open", opened_late)
     sync_found(log)
     assert not log.exists()
+
+
+def test_a_folder_that_may_be_written_and_not_read_takes_folders_and_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def unreadable(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path.is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", unreadable)
+    log = tmp_path / "new" / "folder" / "log"
+    make_folder(log.parent)
+    log.touch()
+    sync_found(log)
