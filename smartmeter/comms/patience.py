@@ -9,7 +9,7 @@ from smartmeter.base.clock import US_PER_S
 
 #: What silence alone may raise a wait to, and what an answer may.  That somebody is dead must be
 #: found out before long; who answers late is known to live.  A message that takes longer than
-#: the second is refused for its stamp.
+#: ``MAX_WAIT_US`` is refused for its stamp.
 MAX_UNHEARD_US, MAX_WAIT_US = 60 * US_PER_S, 900 * US_PER_S
 
 
