@@ -85,7 +85,7 @@ class Users:
         """Compare a password with a hash; slow on purpose, to be called in a thread."""
         try:
             return self._hasher.verify(hashed or self._nobody, password) and hashed is not None
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
             return False
 
     def hash_of(self, name: str) -> str | None:

@@ -98,6 +98,18 @@ async def test_who_is_logged_in_cannot_be_looked_up_in_a_damaged_database(
         await asyncio.to_thread(TmsClient, str(client.base_url), "ann")
 
 
+@pytest.mark.parametrize(
+    "stored", ["", "5", "$argon2id$\u00e9", "$argon2id$v=19$m=8,t=1,p=1$\u00e9$x"]
+)
+async def test_a_stored_hash_that_is_none_lets_nobody_in(
+    browser: tuple[httpx.AsyncClient, TmsServer], stored: str
+) -> None:
+    client, tms = browser
+    tms.store.write_now(lambda c: c.execute("UPDATE users SET hash=?", (stored,)).rowcount)
+    answer = await client.post("/login", data={"user": "ann", "password": "good enough"})
+    assert answer.status_code == 401 and "is wrong" in answer.text
+
+
 async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goes_on(
     browser: tuple[httpx.AsyncClient, TmsServer],
     monkeypatch: pytest.MonkeyPatch,
