@@ -2,7 +2,7 @@
 
 Meters that did not answer last time wait apart from the others: each of a thousand
 dead serial servers holds a session for as long as a connection may take.  A poll asks
-several times; once it was answered, what it asks next does not wait behind other polls.
+several times; once it was answered, what it asks next waits behind no other's first question.
 """
 
 from __future__ import annotations
