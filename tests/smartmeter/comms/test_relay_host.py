@@ -1,6 +1,7 @@
 """Relays as hosts: a chain in front of a TMS, kill -9, a damaged file, a TMS that is gone."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -468,6 +469,30 @@ def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_p
         path.write_bytes(whole + damaged + b"\n")
         with pytest.raises(StorageError, match=r"r\.jsonl: line 2 is damaged; move it away"):
             RegistrationFile(path, 0).load()
+
+
+def test_a_list_that_could_not_be_opened_again_when_the_clock_was_set_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where connections have taken all descriptors."""
+    opened = Path.open
+
+    def refused(path: Path, mode: str = "r") -> object:
+        if mode == "ab":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, mode)
+
+    one, two = (Entry(ApTitle.parse(f".7.{n}"), None, 0, 0, b"", b"", 5_000_000) for n in (1, 2))
+    file = RegistrationFile(tmp_path / "r.jsonl", 0)
+    file.load()
+    file.write([Change(one, True)], [one])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refused)
+        with pytest.raises(StorageError):
+            file.clock_was_set(7, [one])
+    file.write([Change(two, True)], [one, two])
+    file.close()
+    assert RegistrationFile(tmp_path / "r.jsonl", 7).load() == [one, two]
 
 
 @pytest.mark.parametrize("leads_to", [os.devnull, "/"])
