@@ -92,7 +92,7 @@ class RegistrationFile:
     def _rewrite(self, entries: list[Entry]) -> None:
         with replacing(self._path) as fresh:
             fresh.write_bytes(b"".join(self._line(Change(entry, True)) for entry in entries))
-        self._lines = SLACK_LINES  # of a file without a name: the next change is not for it
+            self._lines = SLACK_LINES  # the open file may lose its name: no change is for it
         self._file = self._path.open("ab")
         self._lines = 0
 

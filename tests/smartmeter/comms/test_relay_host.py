@@ -471,13 +471,14 @@ def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_p
             RegistrationFile(path, 0).load()
 
 
-def test_a_list_that_could_not_be_opened_again_when_the_clock_was_set_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["pathlib.Path.open", "smartmeter.base.file.sync_folder"])
+def test_a_list_that_was_written_anew_and_not_opened_again_loses_no_change(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where connections have taken all descriptors."""
     opened = Path.open
 
-    def refused(path: Path, mode: str = "r") -> object:
+    def refused(path: Path, mode: str = "ab") -> object:
         if mode == "ab":
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return opened(path, mode)
@@ -487,7 +488,7 @@ def test_a_list_that_could_not_be_opened_again_when_the_clock_was_set_loses_noth
     file.load()
     file.write([Change(one, True)], [one])
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refused)
+        patch.setattr(call, refused)
         with pytest.raises(StorageError):
             file.clock_was_set(7, [one])
     file.write([Change(two, True)], [one, two])
