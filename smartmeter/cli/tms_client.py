@@ -164,10 +164,11 @@ def _is_here(host: str) -> bool:
 
 
 _REMEDIES = {401: "mend user or password", 429: "wait a minute"}
-#: What a log-in that is refused comes to; the TMS answers it with a page.
+#: What a log-in that is refused comes to.  The TMS answers it with a page; so does a proxy that
+#: does not reach its TMS.
 _NOT_IN = {
     401: "user or password is wrong",
-    503: "cannot look up who may log in; see its log",
+    503: "cannot look up who may log in; see its log, or behind a proxy whether it runs",
 }
 
 

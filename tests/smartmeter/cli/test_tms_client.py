@@ -83,6 +83,16 @@ def test_a_page_that_is_not_there_is_told_in_words_with_the_option_that_names_an
         TmsClient(f"http://127.0.0.1:{free_port()}", "operator")
 
 
+def test_a_proxy_whose_tms_does_not_run_is_not_taken_for_a_tms_with_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
+    with answering(b"HTTP/1.0 503 Service Unavailable\r\n\r\n<html>No server") as url:
+        client = TmsClient(url, "operator")
+        with pytest.raises(SmartMeterError, match="or behind a proxy whether it runs"):
+            client.get("/api/meters")
+
+
 def test_a_line_that_names_some_of_many_meters_tells_how_many_more_there_are() -> None:
     assert first_of(["SM1", "SM2"]) == "SM1, SM2"
     assert first_of([f"SM{number}" for number in range(25)]).endswith("SM19 and 5 more")
