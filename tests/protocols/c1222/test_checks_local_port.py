@@ -89,9 +89,7 @@ def test_check_87_with_transparency_1b_and_ee_are_escaped_and_restored(data: byt
 
 
 @pytest.mark.parametrize("octets", [b"\x6c", b"\x71", b"\x78", b"\x20", b""])
-def test_check_88_an_unknown_transport_service_is_refused_with_05(
-    octets: bytes,
-) -> None:
+def test_check_88_an_unknown_transport_service_is_refused_with_05(octets: bytes) -> None:
     assert decode_transport(octets) == ResponseCode.iar == 5
 
 
