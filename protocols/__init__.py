@@ -5,6 +5,7 @@ From the bottom up; nothing imports what stands below it in this list (``setup.c
 ==================== =====================================================================
 ``errors``           what a caller may meet, as one tree
 ``machine``          what all machines are: octets and instants in, octets and events out
+``shown_by_repr``    what shows none of its secrets in reports of failing properties
 ``crc``, ``quirks``  the checksum of packets; what real meters do differently, by number
 ``datalink``         packets of C12.18, and the link that acknowledges and repeats them
 ``psem``             requests and answers as values and as octets

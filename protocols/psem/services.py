@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from protocols.psem.codes import ResponseCode
+from protocols.shown_by_repr import ShownByRepr
 
 #: Services that a device may lack, by the names of their classes.
 OPTIONAL_SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
@@ -96,14 +96,10 @@ class Logon(Request):
 
 
 @dataclass(frozen=True)
-class Security(Request):
+class Security(ShownByRepr, Request):
     """51H: a password of 20 octets; never shown."""
 
     password: bytes = field(repr=False)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show Hypothesis and notebooks what ``repr`` shows: of their own some print all fields."""
-        printer.text(repr(self))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from protocols.crc import crc16
@@ -15,6 +15,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import table_data
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Logon, OffsetRead, Security, Wait
+from protocols.shown_by_repr import ShownByRepr
 from smartmeter.conformance.line import Line
 from smartmeter.conformance.line_rules import OPTICAL, LineRules
 from smartmeter.conformance.tester import Answer, Tester
@@ -73,7 +74,7 @@ class NoJournal:
 
 
 @dataclass(repr=False)
-class Bench:
+class Bench(ShownByRepr):
     """A device under test.  ``reader`` and ``master`` are passwords, where they are known.
 
     ``call_key`` is id and key of single DES, for the Authenticate of C12.21.
@@ -98,10 +99,6 @@ class Bench:
     tables: dict[int, bytes] = field(default_factory=dict)
     refused: dict[int, ResponseCode] = field(default_factory=dict)
     _listed: tuple[int, ...] | None = None
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show Hypothesis what ``repr`` shows: of its own it prints all fields, passwords too."""
-        printer.text(repr(self))
 
     @classmethod
     def on(cls, line: Line, seed: int = 1, rules: LineRules = OPTICAL, identity: int = 0) -> Bench:

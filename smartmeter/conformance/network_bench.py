@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, Envelope, Lock, build_apdu
@@ -22,6 +22,7 @@ from protocols.errors import PortError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import Identify
+from protocols.shown_by_repr import ShownByRepr
 from smartmeter.conformance.bench import Permit
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
@@ -64,7 +65,7 @@ class ApduLine(Protocol):
 
 
 @dataclass(repr=False)
-class NetworkBench:
+class NetworkBench(ShownByRepr):
     """A node under test, by its title; ``keys`` and ``password`` as far as they are known."""
 
     line: ApduLine
@@ -80,10 +81,6 @@ class NetworkBench:
     _silent_in_clear: bool = field(default=False, init=False)
     #: Ids of this check's requests that are answered.
     _answered: set[int] = field(default_factory=set, init=False)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show Hypothesis what ``repr`` shows: of its own it prints all fields, passwords too."""
-        printer.text(repr(self))
 
     @property
     def key_id(self) -> int:
