@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
 
 MAX_METERS, MAX_SPEED, MAX_RELAYS = 2000, 3600, 8
-#: What the two digits of a year that a meter shows stand for.
-YEARS = range(1990, 2090)
 
 
 @click.command()
@@ -97,6 +95,8 @@ def command(
 
 def _refuse_clock(run_s: float) -> None:
     """Refuse a computer whose clock shows, or will, what the meters tell as another century."""
+    from ansi_tables.times import YEARS
+
     now_s = wall_utc_us() // US_PER_S
     for second in (now_s, now_s + int(run_s)):
         if (year := utc_moment(second).year) not in YEARS:

@@ -25,6 +25,7 @@ from ansi_tables.meaning.calendar import (
     WEEKLY,
 )
 from ansi_tables.meaning.daylight import DST_OFF, DST_ON, END_OF_LIST
+from ansi_tables.times import YEARS
 
 NO_SPECIAL = 15
 #: Recurring dates come back within this many days.
@@ -127,10 +128,6 @@ def matches(rule: Mapping[str, int], day: date, anchor: date | None) -> bool:
     return rule["DAY"] == day.day
 
 
-#: Two-digit years end here.
-_LAST_YEAR = 2089
-
-
 def _sunday_from(day: date) -> date:
     return day + timedelta(days=6 - day.weekday())
 
@@ -139,7 +136,7 @@ def _sunday_from(day: date) -> date:
 def automatic_dst() -> tuple[tuple[date, Action], ...]:
     """Give what CAP_DST_AUTO_FLAG does without entries: the United States since 2007."""
     found: list[tuple[date, Action]] = []
-    for year in range(2007, _LAST_YEAR + 1):
+    for year in range(2007, YEARS.stop):
         found.append((_sunday_from(date(year, 3, 8)), Action(DST_ON, False, False)))
         found.append((_sunday_from(date(year, 11, 1)), Action(DST_OFF, False, False)))
     return tuple(found)

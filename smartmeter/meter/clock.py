@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from ansi_tables import DeviceFormat, Record
-from ansi_tables.times import SIZES, encode_time, time_value
+from ansi_tables.times import SIZES, YEARS, encode_time, time_value
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.program import Program
 
@@ -27,8 +27,6 @@ QUALIFIER_BITS = {
 _EPOCH = datetime(1970, 1, 1)
 #: YEAR, MONTH and DAY, before the octets of the time (TM_FORMAT 1 and 2).
 DATE_OCTETS = 3
-#: Two digits of a year stand for one from here on (the pivot of the tables).
-_FIRST_YEAR = 1990
 
 
 class Clock:
@@ -88,7 +86,7 @@ class Clock:
         if self._counts_utc:
             return (_EPOCH + timedelta(seconds=stamp % (1 << 32))).replace(tzinfo=UTC)
         moment = _EPOCH + timedelta(seconds=stamp)
-        return moment.replace(year=_FIRST_YEAR + (moment.year - _FIRST_YEAR) % 100)
+        return moment.replace(year=YEARS[(moment.year - YEARS.start) % len(YEARS)])
 
     def shown(self, utc_us: int) -> datetime | None:
         """Give an instant as tables show it now, with its fraction of a second."""
