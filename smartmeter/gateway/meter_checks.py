@@ -47,8 +47,7 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     try:
         with MeterPort(open_port(seat.port, seat.rts, seat.dtr), logon, ClientOptions()) as meter:
             opened = meter.opened
-            images, locked = _read_needed(meter)
-            used = Snapshot(images).context.fmt.std_tbls_used
+            images, locked, used = _read_needed(meter)
     except (ProtocolError, ValueError, TableError) as error:
         fault, _, remedy = without_port(seat.port, str(error)).partition("; ")
         remedy = remedy or "run: smartmeter doctor, with this port"
@@ -74,8 +73,8 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     yield _history(seat.port, Snapshot(images), used, locked)
 
 
-def _read_needed(meter: MeterPort) -> tuple[dict[int, bytes], list[int]]:
-    """Read what the gateway will read; give the images, and the tables that are refused."""
+def _read_needed(meter: MeterPort) -> tuple[dict[int, bytes], list[int], frozenset[int]]:
+    """Read what the gateway will read; give the images, what is refused, and what ST-00 lists."""
     images, locked = {0: meter.read(0)}, []
     used = Snapshot(images).context.fmt.std_tbls_used
     for number in (*NEEDED[1:], *ZONE, HISTORY_CONTROL, HISTORY_DATA):
@@ -84,7 +83,7 @@ def _read_needed(meter: MeterPort) -> tuple[dict[int, bytes], list[int]]:
                 images[number] = meter.read(number)
             except ServiceRefused:
                 locked.append(number)
-    return images, locked
+    return images, locked, used
 
 
 def _listed(tables: Iterable[int]) -> str:
